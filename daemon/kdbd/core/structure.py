@@ -1,0 +1,134 @@
+"""Commits that change what is mounted.
+
+Mountpoints are declared by keys below ``system:/elektra/mountpoints``. Whatever writes these
+(Mount, a plain set, an import, an edited file), the commit brings or takes away backends, and with
+them keys appear and vanish for readers: all this is part of that one commit. Such a commit is
+completed here after its draft, with the new backends' files already read, and runs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from kdb.model.content import Content
+from kdb.model.errors import InterfaceError, KeyNotFound
+from kdb.model.names import is_below_or_same
+from kdbd.core.commit import Commit, Draft, KeyChange, Structure
+from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declare, root_of
+from kdbd.core.requests import Request, writable
+from kdbd.core.view import Mounts, View
+
+__all__ = ["complete", "is_structural", "mount", "specs_after", "unmount"]
+
+
+def is_structural(changes: Iterable[KeyChange]) -> bool:
+    """Tell whether a change set touches the declarations of mountpoints."""
+    return any(is_below_or_same(change.name, MOUNTPOINTS) for change in changes)
+
+
+def mount(view: View, spec: MountSpec) -> Request:
+    """Declare a mountpoint; raise InterfaceError where it is mounted already."""
+
+    def request(revision: int) -> Draft:
+        root = root_of(spec.mountpoint)
+        if next(view.future_items(root), None) is not None:
+            raise InterfaceError(
+                f"{spec.mountpoint} is mounted already. Unmount it first, or mount elsewhere"
+            )
+        return Draft(
+            [
+                KeyChange(writable(view, name), name, None, content._replace(revision=revision))
+                for name, content in sorted(declare(spec).items())
+            ]
+        )
+
+    return request
+
+
+def unmount(view: View, mountpoint: str) -> Request:
+    """Take a mountpoint's declaration away; raise KeyNotFound where nothing is mounted there."""
+
+    def request(_revision: int) -> Draft:
+        changes = [
+            KeyChange(writable(view, name), name, old, None)
+            for name, old in view.future_items(root_of(mountpoint))
+        ]
+        if not changes:
+            raise KeyNotFound(f"Mountpoint {mountpoint} does not exist")
+        return Draft(changes)
+
+    return request
+
+
+def specs_after(view: View, changes: Iterable[KeyChange]) -> Iterator[tuple[bytes, Content]]:
+    """Answer the declarations' keys as they will be after a change set."""
+    declarations = dict(view.items(MOUNTPOINTS))
+    for change in changes:
+        if is_below_or_same(change.name, MOUNTPOINTS):
+            if change.new is None:
+                declarations.pop(change.name, None)
+            else:
+                declarations[change.name] = change.new
+    return iter(sorted(declarations.items()))
+
+
+def complete(
+    commit: Commit,
+    before: Mapping[str, Mounts],
+    after: Mapping[str, Mounts],
+    permanent: frozenset[int],
+) -> None:
+    """Add to a commit the backends that come and go, and the keys that thereby appear and vanish.
+
+    ``before`` and ``after`` hold each root's mounts, by ``<namespace>:/`` and for dir:/ the
+    directory. A key that one backend shows before and another after is changed, where the contents
+    differ. The commit's own changes of shown keys stay as they are. The ``permanent`` backends
+    (identities) are kept with their keys also while another is mounted in their place.
+    """
+    old = {each.identity: each for mounts in before.values() for each in mounts}
+    new = {each.identity: each for mounts in after.values() for each in mounts}
+    came = [each for identity, each in new.items() if identity not in old]
+    went = [each for identity, each in old.items() if identity not in new]
+    mounted = tuple(each for each in came if each.identity not in permanent)
+    unmounted = tuple(each for each in went if each.identity not in permanent)
+    commit.structure = Structure(mounted=mounted, unmounted=unmounted)
+    own = {change.name for change in commit.changes}
+    for root, mounts_after in after.items():
+        mounts_before = before.get(root)
+        if mounts_before is None:
+            continue
+        ranges = {
+            each.mountpoint
+            for each in (*came, *went)
+            if mounts_before.at(each.mountpoint) is each or mounts_after.at(each.mountpoint) is each
+        }
+        for mountpoint in _outermost(ranges):
+            shown_before = dict(_shown(mounts_before, mountpoint))
+            shown_after = dict(_shown(mounts_after, mountpoint))
+            for name in sorted(shown_before.keys() | shown_after.keys()):
+                if name in own:
+                    continue
+                was, will = shown_before.get(name), shown_after.get(name)
+                backend = mounts_after.responsible(name)
+                if was is not None and will is not None and was.same_as(will):
+                    # Nothing changes for readers, so what they got of it stays the base of a set.
+                    if backend in mounted:
+                        backend.tree[name] = was
+                    continue
+                commit.changes.append(KeyChange(backend, name, was, will, stored=False))
+
+
+def _shown(mounts: Mounts, mountpoint: bytes) -> Iterator[tuple[bytes, Content]]:
+    for segment in mounts.segments(mountpoint, mountpoint + b"\x01"):
+        if segment.backend.damage is not None:
+            continue
+        for name in segment.backend.names(segment.start, segment.end):
+            yield name, segment.backend.tree[name]
+
+
+def _outermost(mountpoints: Iterable[bytes]) -> list[bytes]:
+    outermost: list[bytes] = []
+    for mountpoint in sorted(mountpoints):
+        if not outermost or not is_below_or_same(mountpoint, outermost[-1]):
+            outermost.append(mountpoint)
+    return outermost
