@@ -1,0 +1,1 @@
+"""Where keys are kept: files, their format, the journal, and who owns them."""

@@ -1,0 +1,148 @@
+"""The file system, as far as stores use it: the port that the simulation replaces.
+
+Every path is absolute. Every call may raise OSError. A file is replaced whole: staged in the same
+directory, synced, renamed, and the directory synced.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+__all__ = ["Disk", "FileStat", "RealDisk"]
+
+
+class FileStat(NamedTuple):
+    """What tells one state of a file from another without reading it (times in ns)."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+class Disk(Protocol):
+    """What stores ask of a file system."""
+
+    def stat(self, path: str) -> FileStat | None:
+        """Answer a file's state, None where there is no file."""
+
+    def read(self, path: str) -> tuple[FileStat, bytes] | None:
+        """Read a whole file, with the state it was read in; None where there is none."""
+
+    def stage(self, path: str, chunks: Iterable[bytes], *, private: bool) -> str:
+        """Write and sync what is to replace the file; answer the temporary file's path.
+
+        Mode and owner are those of the file that is there; a new one gets 0600 in 0700 where
+        ``private``, else 0644 in 0755, and missing directories are made.
+        """
+
+    def replace(self, temporary: str, path: str) -> FileStat:
+        """Rename the staged file over the other and sync the directory."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there, and sync the directory."""
+
+    def discard(self, temporary: str) -> None:
+        """Remove a staged file, if it is there."""
+
+
+class RealDisk:
+    """The file system of this machine."""
+
+    def stat(self, path: str) -> FileStat | None:
+        """Answer a file's state."""
+        try:
+            status = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return _file_stat(status)
+
+    def read(self, path: str) -> tuple[FileStat, bytes] | None:
+        """Read a whole file; no other kind of file is opened to the end."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(f"{path} is no regular file")
+            data = file.read()
+            return _file_stat(os.fstat(descriptor)), data
+
+    def stage(self, path: str, chunks: Iterable[bytes], *, private: bool) -> str:
+        """Write and sync what is to replace the file."""
+        directory = os.path.dirname(path)
+        self._make_directories(directory, 0o700 if private else 0o755)
+        temporary = f"{path}.{os.getpid()}.tmp"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.writelines(chunks)
+                file.flush()
+                _take_over(path, descriptor, 0o600 if private else 0o644)
+                os.fsync(descriptor)
+        except BaseException:
+            self.discard(temporary)
+            raise
+        return temporary
+
+    def replace(self, temporary: str, path: str) -> FileStat:
+        """Rename the staged file over the other and sync the directory."""
+        os.rename(temporary, path)
+        _sync_directory(os.path.dirname(path))
+        return _file_stat(os.stat(path))
+
+    def remove(self, path: str) -> None:
+        """Remove a file and sync the directory."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(path)
+            _sync_directory(os.path.dirname(path))
+
+    def discard(self, temporary: str) -> None:
+        """Remove a staged file."""
+        with suppress(OSError):
+            os.unlink(temporary)
+
+    def _make_directories(self, directory: str, mode: int) -> None:
+        if os.path.isdir(directory):
+            return
+        parent = os.path.dirname(directory)
+        self._make_directories(parent, mode)
+        with suppress(FileExistsError):
+            os.mkdir(directory, mode)
+            os.chmod(directory, mode)
+            _sync_directory(parent)
+
+
+def _file_stat(status: os.stat_result) -> FileStat:
+    return FileStat(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+def _take_over(path: str, descriptor: int, mode: int) -> None:
+    """Give the staged file mode and owner of the one that it replaces."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        os.fchmod(descriptor, mode)
+        return
+    os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+    if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+        with suppress(PermissionError):
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
+def _sync_directory(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

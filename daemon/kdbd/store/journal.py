@@ -1,0 +1,456 @@
+"""The journal: every commit with old and new, and the present state, in one SQLite file.
+
+One transaction takes a batch of commits: history and present state move together, or not at all.
+A transaction that returned is on the disk (WAL, synchronous=FULL: the log is synced at each
+commit). ``secure_delete`` overwrites what is deleted, since values may be secrets.
+
+Tables
+* ``state``     one row: the last announced revision, the bytes of history.
+* ``backends``  each file: where it is, what it held when last written or read (``digest``), up to
+                which revision (``written``), and what is about to replace it (``next_…``), so that
+                a rename that a crash cut off is finished.
+* ``keys``      the present keys of each backend.
+* ``commits``, ``changes``  the history, bounded by ``trim``.
+
+Contents are msgpack of ``[value, metadata]``: values of binary keys as bin, others as str, with
+bytes that are no UTF-8 kept by surrogateescape.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import msgpack
+
+from kdb.model.content import NO_META, Content, meta
+from kdb.model.names import end_of_subtree
+from kdbd.core.commit import Caller, Commit, Kind
+
+__all__ = ["BackendRow", "HistoryChange", "HistoryCommit", "Journal", "JournalReader"]
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    announced INTEGER NOT NULL,
+    trimmed INTEGER NOT NULL,
+    history_bytes INTEGER NOT NULL
+);
+INSERT INTO state VALUES (1, 0, 0, 0);
+CREATE TABLE backends (
+    identity INTEGER PRIMARY KEY AUTOINCREMENT,
+    mountpoint BLOB NOT NULL,
+    directory TEXT NOT NULL,
+    path TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    written INTEGER NOT NULL,
+    next_digest BLOB,
+    next_written INTEGER,
+    next_temporary TEXT,
+    UNIQUE (mountpoint, directory, path)
+);
+CREATE TABLE keys (
+    backend INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    content BLOB NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (backend, name)
+) WITHOUT ROWID;
+CREATE TABLE commits (
+    revision INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    sender TEXT NOT NULL,
+    uid INTEGER NOT NULL,
+    pid INTEGER NOT NULL,
+    program TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    bytes INTEGER NOT NULL
+);
+CREATE TABLE changes (
+    revision INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    backend INTEGER NOT NULL,
+    directory TEXT NOT NULL,
+    stored INTEGER NOT NULL,
+    announced INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    old BLOB,
+    new BLOB,
+    PRIMARY KEY (revision, position)
+) WITHOUT ROWID;
+"""
+
+# What a commit's rows take beside names and contents, for the bound on the history.
+_CHANGE_BYTES = 64
+_COMMIT_BYTES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRow:
+    """What the journal knows of one file. ``digest`` is empty where there is no file."""
+
+    identity: int
+    mountpoint: bytes
+    directory: str
+    path: str
+    digest: bytes = b""
+    written: int = 0
+    next_digest: bytes | None = None
+    next_written: int | None = None
+    next_temporary: str | None = None
+
+
+class HistoryChange(NamedTuple):
+    """One announced change of the history."""
+
+    revision: int
+    directory: str
+    name: bytes
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryCommit:
+    """One commit of the history."""
+
+    revision: int
+    time: float
+    caller: Caller
+    origin: str
+    reason: str
+
+
+class Journal:
+    """The journal, written by one thread at a time.
+
+    Every method may raise sqlite3.Error; then nothing of the call took place.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Open the journal, or make it, 0600; raise sqlite3.Error where it cannot serve."""
+        self.path = path
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._connection = _connect(path)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA secure_delete = ON")
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            with self._transaction():
+                for statement in _SCHEMA.split(";\n"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(
+                f"{path} has version {version} of the journal's form; this kdbd knows"
+                f" {SCHEMA_VERSION}. Use the kdbd that wrote it, or another --state-dir"
+            )
+
+    def close(self) -> None:
+        """Close the journal; what it holds stays."""
+        self._connection.close()
+
+    def revision(self) -> int:
+        """Answer the last revision."""
+        row = self._connection.execute(
+            "SELECT max((SELECT ifnull(max(revision), 0) FROM commits), trimmed) FROM state"
+        ).fetchone()
+        return int(row[0])
+
+    def announced(self) -> int:
+        """Answer the last revision that is known to be announced."""
+        return int(self._connection.execute("SELECT announced FROM state").fetchone()[0])
+
+    def backends(self) -> list[BackendRow]:
+        """Answer all backends."""
+        columns = (
+            "identity, mountpoint, directory, path, digest, written,"
+            " next_digest, next_written, next_temporary"
+        )
+        return [
+            BackendRow(*row)
+            for row in self._connection.execute(f"SELECT {columns} FROM backends")  # constant
+        ]
+
+    def add_backend(self, mountpoint: bytes, directory: str, path: str) -> BackendRow:
+        """Add a file that holds nothing yet, as far as is known."""
+        with self._transaction():
+            cursor = self._connection.execute(
+                "INSERT INTO backends (mountpoint, directory, path, digest, written)"
+                " VALUES (?, ?, ?, x'', 0)",
+                (mountpoint, directory, path),
+            )
+        assert cursor.lastrowid is not None
+        return BackendRow(cursor.lastrowid, mountpoint, directory, path)
+
+    def drop_backend(self, identity: int) -> None:
+        """Forget a file and its keys; its history stays."""
+        with self._transaction():
+            self._drop(identity)
+
+    def keys(self, identity: int) -> Iterator[tuple[bytes, Content]]:
+        """Iterate over a backend's present keys in key order."""
+        for name, content, revision in self._connection.execute(
+            "SELECT name, content, revision FROM keys WHERE backend = ? ORDER BY name", (identity,)
+        ):
+            yield name, _unpack(content, revision)
+
+    def unwritten(self, identity: int, written: int) -> dict[bytes, Content | None]:
+        """Answer what a file holds where it may differ from the present keys.
+
+        That is the old content of each key that changed after the revision ``written``; where a
+        merge took the file's content in, that content.
+        """
+        held: dict[bytes, Content | None] = {}
+        rows = self._connection.execute(
+            "SELECT name, old, new, origin FROM changes JOIN commits USING (revision)"
+            " WHERE revision > ? AND backend = ? AND stored ORDER BY revision, position",
+            (written, identity),
+        )
+        for name, old, new, origin in rows:
+            if origin == "file":
+                held[name] = None if new is None else _unpack(new, 0)
+            else:
+                held.setdefault(name, None if old is None else _unpack(old, 0))
+        return held
+
+    def commit(
+        self,
+        commits: Sequence[Commit],
+        *,
+        time: float,
+        announced: int,
+        files: Iterable[BackendRow] = (),
+    ) -> None:
+        """Make commits durable, with what became known of files, in one transaction."""
+        with self._transaction():
+            size = sum(self._write(commit, time) for commit in commits)
+            self._connection.execute(
+                "UPDATE state SET announced = ?, history_bytes = history_bytes + ?",
+                (announced, size),
+            )
+            self._connection.executemany(
+                "UPDATE backends SET digest = ?, written = ?, next_digest = ?, next_written = ?,"
+                " next_temporary = ? WHERE identity = ?",
+                [
+                    (
+                        row.digest,
+                        row.written,
+                        row.next_digest,
+                        row.next_written,
+                        row.next_temporary,
+                        row.identity,
+                    )
+                    for row in files
+                ],
+            )
+
+    def shrink(self) -> None:
+        """Give back the disk space of the write-ahead log."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def trim(self, *, keep_bytes: int, keep_since: float, limit: int) -> bool:
+        """Delete up to ``limit`` of the oldest commits beyond the bounds; tell whether any went.
+
+        Changes that a file does not hold yet stay, however old: they tell what it holds.
+        """
+        pinned = self._connection.execute(
+            "SELECT min(written) FROM backends WHERE EXISTS (SELECT 1 FROM changes"
+            " WHERE changes.backend = identity AND changes.revision > written AND stored)"
+        ).fetchone()[0]
+        last = self.revision() if pinned is None else int(pinned)
+        history = self._connection.execute("SELECT history_bytes FROM state").fetchone()[0]
+        gone = []
+        for revision, when, size in self._connection.execute(
+            "SELECT revision, time, bytes FROM commits WHERE revision <= ? AND revision < ?"
+            " ORDER BY revision LIMIT ?",
+            (last, self.revision(), limit),
+        ):
+            if history <= keep_bytes and when >= keep_since:
+                break
+            history -= size
+            gone.append(revision)
+        if not gone:
+            return False
+        with self._transaction():
+            self._connection.execute("DELETE FROM changes WHERE revision <= ?", (gone[-1],))
+            self._connection.execute("DELETE FROM commits WHERE revision <= ?", (gone[-1],))
+            self._connection.execute(
+                "UPDATE state SET trimmed = ?, history_bytes = ?", (gone[-1], history)
+            )
+        return True
+
+    def _write(self, commit: Commit, time: float) -> int:
+        keys: list[tuple[int, bytes, bytes, int]] = []
+        removed: list[tuple[int, bytes]] = []
+        history = []
+        size = _COMMIT_BYTES
+        for position, change in enumerate(commit.changes):
+            backend, name, revision = change.backend, change.name, commit.revision
+            old = None if change.old is None else _pack(change.old)
+            new = None if change.new is None else _pack(change.new)
+            if change.stored:
+                if new is None:
+                    removed.append((backend.identity, name))
+                else:
+                    keys.append((backend.identity, name, new, revision))
+            history.append(
+                (
+                    revision,
+                    position,
+                    backend.identity,
+                    backend.directory,
+                    change.stored,
+                    change.announced,
+                    name,
+                    old,
+                    new,
+                )
+            )
+            size += _CHANGE_BYTES + len(name) + len(old or b"") + len(new or b"")
+        caller = commit.caller
+        execute, executemany = self._connection.execute, self._connection.executemany
+        execute(
+            "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                commit.revision,
+                time,
+                caller.sender,
+                caller.uid,
+                caller.pid,
+                caller.program,
+                commit.origin,
+                commit.reason,
+                size,
+            ),
+        )
+        executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", history)
+        if keys:
+            executemany("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", keys)
+        if removed:
+            executemany("DELETE FROM keys WHERE backend = ? AND name = ?", removed)
+        if commit.structure is not None:
+            for mounted in commit.structure.mounted:
+                execute("DELETE FROM keys WHERE backend = ?", (mounted.identity,))
+                executemany(
+                    "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)",
+                    (
+                        (mounted.identity, name, _pack(content), content.revision)
+                        for name, content in mounted.tree.items()
+                    ),
+                )
+            for unmounted in commit.structure.unmounted:
+                self._drop(unmounted.identity)
+        return size
+
+    def _drop(self, identity: int) -> None:
+        self._connection.execute("DELETE FROM keys WHERE backend = ?", (identity,))
+        self._connection.execute("DELETE FROM backends WHERE identity = ?", (identity,))
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._connection)
+
+
+class JournalReader:
+    """Reads the history beside the writer, from another thread."""
+
+    def __init__(self, path: str) -> None:
+        self._connection = _connect(path)
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._connection.close()
+
+    def trimmed(self) -> int:
+        """Answer the last revision whose changes are gone."""
+        return int(self._connection.execute("SELECT trimmed FROM state").fetchone()[0])
+
+    def changes(
+        self, *, since: int, until: int, parents: Sequence[bytes], limit: int, skip: int = 0
+    ) -> list[HistoryChange]:
+        """Answer announced changes of the revisions (since, until], oldest first.
+
+        Of a commit they come added, changed, removed, each in key order, as it was announced.
+        """
+        ranges = " OR ".join(["(name >= ? AND name < ?)"] * len(parents))
+        bounds = [bound for parent in parents for bound in (parent, end_of_subtree(parent))]
+        rows = self._connection.execute(
+            "SELECT revision, directory, name, old IS NULL, new IS NULL FROM changes"  # constant
+            f" WHERE revision > ? AND revision <= ? AND announced AND ({ranges})"
+            " ORDER BY revision, CASE WHEN old IS NULL THEN 0 WHEN new IS NULL THEN 2 ELSE 1 END,"
+            " name LIMIT ? OFFSET ?",
+            (since, until, *bounds, limit, skip),
+        )
+        return [
+            HistoryChange(
+                revision, directory, name, "added" if born else "removed" if gone else "changed"
+            )
+            for revision, directory, name, born, gone in rows
+        ]
+
+    def commits(self, *, since: int, until: int) -> list[HistoryCommit]:
+        """Answer the commits of the revisions (since, until], oldest first."""
+        rows = self._connection.execute(
+            "SELECT revision, time, sender, uid, pid, program, origin, reason FROM commits"
+            " WHERE revision > ? AND revision <= ? ORDER BY revision",
+            (since, until),
+        )
+        return [
+            HistoryCommit(revision, time, Caller(sender, uid, pid, program), origin, reason)
+            for revision, time, sender, uid, pid, program, origin, reason in rows
+        ]
+
+
+class _Transaction:
+    """BEGIN to COMMIT; whatever fails, also COMMIT itself, is rolled back."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+
+def finished(row: BackendRow) -> BackendRow:
+    """Answer what is known of a file once what was to replace it has."""
+    assert row.next_digest is not None
+    assert row.next_written is not None
+    return replace(
+        row,
+        digest=row.next_digest,
+        written=row.next_written,
+        next_digest=None,
+        next_written=None,
+        next_temporary=None,
+    )
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    # One connection is used by one thread at a time; which one may change.
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+
+
+def _pack(content: Content) -> bytes:
+    packed: bytes = msgpack.packb(
+        (content.value, dict(content.meta)), unicode_errors="surrogateescape"
+    )
+    return packed
+
+
+def _unpack(packed: bytes, revision: int) -> Content:
+    value, metadata = msgpack.unpackb(packed, unicode_errors="surrogateescape")
+    return Content(value, meta(metadata) if metadata else NO_META, revision)
