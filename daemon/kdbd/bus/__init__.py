@@ -1,0 +1,1 @@
+"""The bus: transport, dispatch, and the methods of the service."""

@@ -1,0 +1,142 @@
+"""What the methods share: the database, its stores and pipeline, and who calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kdb.model.names import Namespace, in_namespace, namespace
+from kdbd.bus.callers import Credentials
+from kdbd.bus.calls import Call
+from kdbd.bus.dispatch import Await
+from kdbd.core.backend import Backend
+from kdbd.core.commit import Caller
+from kdbd.core.database import Database
+from kdbd.core.handles import Handle
+from kdbd.core.requests import Request
+from kdbd.core.view import View
+from kdbd.files import BackendFile
+from kdbd.pipeline import Outcome, Pipeline
+from kdbd.store.locations import Locations
+from kdbd.store.ownership import Ownership
+from kdbd.stores import Stores
+from kdbd.worker import Worker
+
+__all__ = ["Context", "after", "view_of"]
+
+_KNOWN_CALLERS = 4096
+
+
+class Bus(Protocol):
+    """What methods ask of the bus."""
+
+    async def credentials(self, unique_name: str) -> Credentials: ...
+
+
+@dataclass(slots=True)
+class Context:
+    """The service's parts, as its methods use them; ``unhurried`` does long work in a thread."""
+
+    database: Database
+    stores: Stores
+    pipeline: Pipeline
+    unhurried: Worker
+    locations: Locations
+    ownership: Ownership
+    bus: Bus
+    program_of: Callable[[int], str]
+    callers: dict[str, Caller]
+
+    def caller(self, call: Call) -> Caller:
+        """Answer who calls; raise Await the first time."""
+        caller = self.callers.get(call.sender)
+        if caller is None:
+            raise Await(lambda: self._learn(call.sender))
+        return caller
+
+    async def _learn(self, sender: str) -> None:
+        if sender in self.callers:
+            return
+        credentials = await self.bus.credentials(sender)
+        if len(self.callers) >= _KNOWN_CALLERS:
+            self.callers.clear()
+        pid = -1 if credentials.pid is None else credentials.pid
+        self.callers[sender] = Caller(sender, credentials.uid, pid, self.program_of(pid))
+
+    def fresh(self, view: View, name: bytes) -> None:
+        """Make sure that the files which a name or look-up touches are as they were read."""
+        if namespace(name) is Namespace.CASCADING:
+            backends = [
+                mounts.responsible(in_namespace(name, which))
+                for which, mounts in view.mounts.items()
+            ]
+        else:
+            mounts = view.mounts.get(namespace(name))
+            backends = [mounts.responsible(name)] if mounts is not None else []
+        self._require_fresh(backends)
+
+    def fresh_below(self, view: View, parent: bytes) -> None:
+        """Make sure of the files of everything at or below a parent."""
+        self._require_fresh(view.backends(parent))
+
+    def fresh_names(self, view: View, names: Iterable[bytes]) -> None:
+        """Make sure of the files of these keys."""
+        backends = {}
+        for name in names:
+            mounts = view.mounts.get(namespace(name))
+            if mounts is not None:
+                backend = mounts.responsible(name)
+                backends[backend.identity] = backend
+        self._require_fresh(backends.values())
+
+    def _require_fresh(self, backends: Iterable[Backend]) -> None:
+        stale = self.stores.stale(backends)
+        if stale:
+            raise Await(lambda: self._refresh(stale))
+
+    async def _refresh(self, files: Iterable[BackendFile]) -> None:
+        for file in files:
+            await self.stores.refresh(file, self.pipeline)
+
+    def submit(
+        self, caller: Caller, view: View, request: Request, names: Iterable[bytes], reason: str = ""
+    ) -> asyncio.Future[Outcome]:
+        """Send a request on its way that writes, if anything, these keys or below them."""
+        if Namespace.DIR in view.mounts:
+            self._own_directory(view, names)
+        return self.pipeline.submit(request, caller, reason=reason)
+
+    def _own_directory(self, view: View, names: Iterable[bytes]) -> None:
+        """Lock the directory's store from its first write on."""
+        if any(name[0] in (Namespace.DIR, Namespace.CASCADING) for name in names):
+            backend = view.mounts[Namespace.DIR].responsible(bytes([Namespace.DIR]))
+            if backend.refusal is None:
+                root = self.locations.root(Namespace.DIR, backend.directory)
+                self.ownership.acquire(root, private=True)
+
+
+def view_of(subject: View | Handle) -> View:
+    """Answer what an object shows: the root object's view, or the handle's."""
+    return subject.view if isinstance(subject, Handle) else subject
+
+
+def after(future: asyncio.Future[Outcome], body: Callable[[Outcome], Any]) -> asyncio.Future[Any]:
+    """Answer a future of what ``body`` makes of the outcome."""
+    made: asyncio.Future[Any] = future.get_loop().create_future()
+
+    def done(outcome: asyncio.Future[Outcome]) -> None:
+        if made.done():
+            return
+        if outcome.cancelled():
+            made.cancel()
+            return
+        error = outcome.exception()
+        if error is not None:
+            made.set_exception(error)
+        else:
+            made.set_result(body(outcome.result()))
+
+    future.add_done_callback(done)
+    return made

@@ -1,0 +1,158 @@
+"""The methods that read keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from kdb.model.errors import HistoryLost, KeyNotFound, SemanticError
+from kdb.model.lookup import Found, lookup
+from kdb.model.names import PERSISTABLE, Namespace, escape, in_namespace, namespace, unescape
+from kdbd.bus.calls import Call
+from kdbd.bus.context import Context, view_of
+from kdbd.bus.values import utf8_value
+from kdbd.core.handles import Handle, parent_key
+from kdbd.core.mounts import MOUNTPOINTS, declared
+from kdbd.core.view import View
+from kdbd.store.journal import HistoryChange, JournalReader
+from kdbd.worker import Worker
+
+__all__ = ["DEFAULT_LIMIT", "MAX_REPLY_BYTES", "Reading"]
+
+DEFAULT_LIMIT = 10_000
+# Beyond 32 MiB the system bus drops the service; 8 MiB keep others' waiting short.
+MAX_REPLY_BYTES = 8 * 1024 * 1024
+# What a key takes in a reply beside its texts: lengths, padding, revision.
+_KEY_BYTES = 40
+
+Subject = View | Handle
+
+
+class Reading:
+    """GetString, Get, GetAll, List, Changes, ListMounts."""
+
+    def __init__(self, context: Context, reader: JournalReader, reader_worker: Worker) -> None:
+        self._context = context
+        self._reader = reader
+        self._worker = reader_worker
+
+    def get_string(self, subject: Subject, call: Call, name: str) -> Sequence[Any]:
+        found = self._look_up(view_of(subject), name)
+        if isinstance(found.content.value, bytes):
+            raise SemanticError(f"{escape(found.name)} is binary. Use Get, which answers bytes")
+        try:
+            found.content.value.encode()
+        except UnicodeEncodeError as error:
+            raise SemanticError(
+                f"The value of {escape(found.name)} is no UTF-8. Use Get, which answers bytes"
+            ) from error
+        return (found.content.value,)
+
+    def get(self, subject: Subject, call: Call, name: str) -> Sequence[Any]:
+        found = self._look_up(view_of(subject), name)
+        content = found.content
+        return escape(found.name), utf8_value(content.value), dict(content.meta), content.revision
+
+    def _look_up(self, view: View, name: str) -> Found:
+        key = unescape(name)
+        self._context.fresh(view, key)
+        found = lookup(key, view.get)
+        if found is None:
+            raise KeyNotFound(f"Did not find key '{escape(key)}'")
+        return found
+
+    def get_all(
+        self, subject: Subject, call: Call, parent: str, after: str, limit: int
+    ) -> Sequence[Any]:
+        keys: list[Sequence[Any]] = []
+        size = 0
+        more = False
+        for name, content in self._page(view_of(subject), parent, after):
+            text = escape(name)
+            value = utf8_value(content.value)
+            size += len(text) * 2 + len(value) + _KEY_BYTES
+            size += sum(len(each) + len(datum) + 16 for each, datum in content.meta.items())
+            if len(keys) >= (limit or DEFAULT_LIMIT) or (keys and size > MAX_REPLY_BYTES):
+                more = True
+                break
+            keys.append([text, value, dict(content.meta), content.revision])
+        return keys, more, self._context.database.revision
+
+    def list_names(
+        self, subject: Subject, call: Call, parent: str, after: str, limit: int
+    ) -> Sequence[Any]:
+        found: list[str] = []
+        size = 0
+        more = False
+        for name, _ in self._page(view_of(subject), parent, after):
+            text = escape(name)
+            size += len(text) * 2 + 8
+            if len(found) >= (limit or DEFAULT_LIMIT) or (found and size > MAX_REPLY_BYTES):
+                more = True
+                break
+            found.append(text)
+        return found, more
+
+    def _page(self, view: View, parent: str, after: str) -> Any:
+        key = parent_key(unescape(parent))
+        beyond = unescape(after) if after else b""
+        self._context.fresh_below(view, key)
+        if namespace(key) is Namespace.DIR:
+            view.backend(key)
+        return view.items(key, beyond)
+
+    def changes(
+        self, subject: Subject, call: Call, since: int, parent: str, limit: int
+    ) -> asyncio.Future[Sequence[Any]]:
+        key = unescape(parent)
+        if namespace(key) is Namespace.CASCADING:
+            parents = [in_namespace(key, which) for which in PERSISTABLE]
+        else:
+            parents = [key]
+        until = self._context.database.revision
+        return self._worker.run(self._history, since, until, parents, limit or DEFAULT_LIMIT)
+
+    def _history(self, since: int, until: int, parents: list[bytes], limit: int) -> Sequence[Any]:
+        """Answer whole commits: a commit that does not fit any more is left to the next call."""
+        if since < self._reader.trimmed():
+            raise HistoryLost(
+                f"The history after revision {since} is no longer kept. Read the keys again, and go"
+                " on from the revision of that"
+            )
+        changes = self._reader.changes(since=since, until=until, parents=parents, limit=limit + 1)
+        covered = until
+        if len(changes) > limit:
+            last = changes[-1].revision
+            whole = [change for change in changes if change.revision < last]
+            if whole:
+                covered = last - 1
+                changes = whole
+            else:
+                covered = last
+                changes = self._reader.changes(
+                    since=last - 1, until=last, parents=parents, limit=-1
+                )
+        _require_sendable(changes)
+        rows = [[change.revision, change.kind, escape(change.name)] for change in changes]
+        return rows, covered < until, covered
+
+    def list_mounts(self, subject: Subject, call: Call) -> Sequence[Any]:
+        view = view_of(subject)
+        self._context.fresh(view, MOUNTPOINTS)
+        specs, _ = declared(view.items(MOUNTPOINTS))
+        return (
+            [
+                [spec.mountpoint, spec.path, {"announce": "once"} if spec.announce_once else {}]
+                for spec in sorted(specs, key=lambda spec: spec.unescaped)
+            ],
+        )
+
+
+def _require_sendable(changes: Sequence[HistoryChange]) -> None:
+    size = sum(len(change.name) * 2 + _KEY_BYTES for change in changes)
+    if size > MAX_REPLY_BYTES:
+        raise HistoryLost(
+            f"Revision {changes[0].revision} changed too many keys to tell. Read the keys again,"
+            " and go on from the revision of that"
+        )

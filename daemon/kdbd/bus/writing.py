@@ -1,0 +1,143 @@
+"""The methods that write keys: each is a commit of its own, on the present state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kdb.model.content import meta
+from kdb.model.errors import InterfaceError
+from kdb.model.names import canonical, unescape
+from kdbd.bus.calls import Call
+from kdbd.bus.context import Context, after, view_of
+from kdbd.bus.values import content
+from kdbd.core import requests, structure
+from kdbd.core.handles import Handle
+from kdbd.core.mounts import MOUNTPOINTS, MountSpec
+from kdbd.core.view import View
+from kdbd.pipeline import Outcome
+from kdbd.rewriter import Rewriter
+
+__all__ = ["Writing"]
+
+Subject = View | Handle
+Answer = asyncio.Future[Sequence[Any]]
+
+
+class Writing:
+    """SetString, Set, SetMeta, RemoveMeta, Remove, Apply, Mount, Unmount, Sync."""
+
+    def __init__(self, context: Context, rewriter: Rewriter) -> None:
+        self._context = context
+        self._rewriter = rewriter
+
+    def _one(self, call: Call, view: View, key: bytes, request: requests.Request) -> Answer:
+        caller = self._context.caller(call)
+        self._context.fresh(view, key)
+        return after(self._context.submit(caller, view, request, [key]), _revision)
+
+    def set_string(self, subject: Subject, call: Call, name: str, value: str) -> Answer:
+        view, key = view_of(subject), unescape(name)
+        return self._one(call, view, key, requests.set_string(view, key, value))
+
+    def set(
+        self, subject: Subject, call: Call, name: str, value: bytes, metadata: Mapping[str, str]
+    ) -> Answer:
+        view, key = view_of(subject), unescape(name)
+        return self._one(call, view, key, requests.put(view, key, content(value, metadata)))
+
+    def set_meta(
+        self, subject: Subject, call: Call, name: str, meta_name: str, value: str
+    ) -> Answer:
+        view, key = view_of(subject), unescape(name)
+        meta({meta_name: value})
+        return self._one(call, view, key, requests.set_meta(view, key, meta_name, value))
+
+    def remove_meta(self, subject: Subject, call: Call, name: str, meta_name: str) -> Answer:
+        view, key = view_of(subject), unescape(name)
+        meta({meta_name: ""})
+        return self._one(call, view, key, requests.remove_meta(view, key, meta_name))
+
+    def remove(self, subject: Subject, call: Call, name: str, recursive: bool) -> Answer:
+        view, key = view_of(subject), unescape(name)
+        caller = self._context.caller(call)
+        self._context.fresh_below(view, key)
+        request = requests.remove(view, key, recursive=recursive)
+        return after(
+            self._context.submit(caller, view, request, [key]),
+            lambda outcome: (outcome.answer, outcome.revision),
+        )
+
+    def apply(
+        self,
+        subject: Subject,
+        call: Call,
+        put: Sequence[Sequence[Any]],
+        remove: Sequence[str],
+        expected: int,
+        options: Mapping[str, Any],
+    ) -> Answer:
+        view = view_of(subject)
+        puts = [(unescape(name), content(value, metadata)) for name, value, metadata in put]
+        removes = [unescape(name) for name in remove]
+        reason = _reason(options)
+        names = [*(name for name, _ in puts), *removes]
+        caller = self._context.caller(call)
+        self._context.fresh_names(view, names)
+        request = requests.apply_all(
+            view,
+            puts,
+            removes,
+            expected=expected,
+            removed_since=self._context.database.removed_since,
+        )
+        return after(self._context.submit(caller, view, request, names, reason), _revision)
+
+    def mount(
+        self, subject: Subject, call: Call, mountpoint: str, path: str, options: Mapping[str, str]
+    ) -> Answer:
+        view = view_of(subject)
+        spec = MountSpec(canonical(mountpoint), path, _announce_once(options))
+        if not path:
+            raise InterfaceError("A mountpoint needs a file. Name one")
+        caller = self._context.caller(call)
+        self._context.fresh_below(view, MOUNTPOINTS)
+        request = structure.mount(view, spec)
+        return after(self._context.submit(caller, view, request, [MOUNTPOINTS]), _revision)
+
+    def unmount(self, subject: Subject, call: Call, mountpoint: str) -> Answer:
+        view = view_of(subject)
+        name = canonical(mountpoint)
+        caller = self._context.caller(call)
+        self._context.fresh_below(view, MOUNTPOINTS)
+        request = structure.unmount(view, name)
+        return after(self._context.submit(caller, view, request, [MOUNTPOINTS]), _revision)
+
+    def sync(self, subject: Subject, call: Call) -> Answer:
+        return asyncio.ensure_future(self._sync())
+
+    async def _sync(self) -> Sequence[Any]:
+        await self._rewriter.sync()
+        return ()
+
+
+def _revision(outcome: Outcome) -> Sequence[Any]:
+    return (outcome.revision,)
+
+
+def _announce_once(options: Mapping[str, str]) -> bool:
+    known = {"storage": ("dump",), "announce": ("once",)}
+    for option, value in options.items():
+        if option not in known:
+            raise InterfaceError(f"Mount knows no option {option!r}, but {' and '.join(known)}")
+        if value not in known[option]:
+            raise InterfaceError(f"The option {option} of Mount is {known[option][0]!r}")
+    return "announce" in options
+
+
+def _reason(options: Mapping[str, Any]) -> str:
+    for option, value in options.items():
+        if option != "reason" or value.signature != "s":
+            raise InterfaceError("Apply knows the option 'reason', a string, and no other")
+    return str(options["reason"].value) if options else ""

@@ -1,0 +1,29 @@
+"""What the integration tests share: private buses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# With --import-mode=importlib pytest puts no directory of tests on the path.
+sys.path[:0] = [str(Path(__file__).resolve().parents[depth]) for depth in (0, 1)]
+
+from private_bus import PrivateBus  # noqa: E402 - needs the path above
+
+
+@pytest.fixture
+def bus() -> Iterator[PrivateBus]:
+    """Run a session bus of the test's own."""
+    with PrivateBus() as running:
+        yield running
+
+
+@pytest.fixture
+def system_bus() -> Iterator[PrivateBus]:
+    """Run a system bus of the test's own, with the project's policies."""
+    policies = Path(__file__).resolve().parents[2] / "dbus-policy"
+    with PrivateBus("system", policies=(policies,)) as running:
+        yield running

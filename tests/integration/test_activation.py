@@ -1,0 +1,67 @@
+"""On a desktop the first `kdb get` starts kdbd."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jeepney import DBusAddress, new_method_call
+from jeepney.io.blocking import open_dbus_connection
+
+from kdb.protocol import BUS_NAME
+from private_bus import PrivateBus
+
+ROOT = Path(__file__).parents[2]
+BUS = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
+WAIT_S = 20
+
+
+@pytest.fixture
+def activating_bus(tmp_path: Path) -> Iterator[PrivateBus]:
+    """Run a session bus that knows what `make install-dev` installs, on stores of the test's own."""
+    subprocess.run(
+        [sys.executable, ROOT / "tooling" / "install_dev.py"],
+        env={"HOME": str(tmp_path), "PATH": ""},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    services = tmp_path / ".local" / "share" / "dbus-1" / "services"
+    (service,) = services.iterdir()
+    stores = " ".join(
+        f"--{name}-dir={tmp_path / name}" for name in ("user", "system", "spec", "state")
+    )
+    text = service.read_text(encoding="utf-8")
+    service.write_text(text.replace("--bus session", f"--bus session {stores}"), encoding="utf-8")
+    with PrivateBus(extra=f"  <servicedir>{services}</servicedir>\n") as running:
+        yield running
+
+
+def test_the_first_call_starts_kdbd_which_ends_when_told(activating_bus: PrivateBus) -> None:
+    environment = {**os.environ, **activating_bus.environment()}
+    result = subprocess.run(
+        ["kdb", "set", "user:/started/by", "the bus"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        'Create a new key user:/started/by with string "the bus"\n',
+        "",
+    )
+    with open_dbus_connection(activating_bus.address) as connection:
+        ask = new_method_call(BUS, "GetConnectionUnixProcessID", "s", (BUS_NAME,))
+        (process,) = connection.send_and_get_reply(ask, timeout=WAIT_S).body
+        # It is no child of this test; a descriptor of the process tells when it ended.
+        ended = os.pidfd_open(process)
+        try:
+            os.kill(process, signal.SIGTERM)
+            assert select.select([ended], [], [], WAIT_S)[0]
+        finally:
+            os.close(ended)
