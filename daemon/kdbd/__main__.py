@@ -1,0 +1,5 @@
+"""Run kdbd as a module."""
+
+from kdbd.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,293 @@
+"""The composition root: every part, made, started and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from time import time
+from typing import Any
+
+from kdb.model.content import Content
+from kdb.model.errors import KDBError, ResourceError
+from kdb.model.names import Namespace, unescape
+from kdb.protocol import BUS_NAME
+from kdbd.announcer import Announcer
+from kdbd.bus.context import Context
+from kdbd.bus.dispatch import Dispatcher
+from kdbd.bus.service import Service
+from kdbd.bus.transport import Call, Transport
+from kdbd.configuration import Configuration
+from kdbd.core.backend import Backend
+from kdbd.core.commit import Commit, KeyChange
+from kdbd.notify import notify
+from kdbd.pipeline import Pipeline
+from kdbd.rewriter import Rewriter
+from kdbd.store.disk import Disk, RealDisk
+from kdbd.store.journal import HistoryChange, Journal, JournalReader
+from kdbd.store.ownership import Ownership
+from kdbd.store.persist import Persistence
+from kdbd.stores import Stores
+from kdbd.worker import Worker
+
+__all__ = ["App"]
+
+JOURNAL_FILE = "journal.sqlite"
+# Commits deleted in one step of trimming: a few milliseconds of the writer's time.
+_TRIM_COMMITS = 200
+_TRIM_PAUSE_S = 0.1
+
+
+class App:
+    """One kdbd. ``disk`` and ``transport`` are its ports to the world."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        log: Any,
+        *,
+        disk: Disk | None = None,
+        open_journal: Callable[[str], Journal] = Journal,
+        transport: Callable[..., Transport] = Transport,
+    ) -> None:
+        self._configuration = configuration
+        self._log = log
+        self._disk = disk if disk is not None else RealDisk()
+        self._open_journal = open_journal
+        self._make_transport = transport
+        self._ownership = Ownership()
+        self._stopping = asyncio.Event()
+        self._retiring = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; raise KDBError where it cannot begin."""
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self._stopping.set)
+        try:
+            await self._serve()
+        finally:
+            self._ownership.release_all()
+
+    async def _serve(self) -> None:
+        self._lock_roots()
+        path = self._journal_path()
+        try:
+            self._journal = self._open_journal(path)
+            self._reader = JournalReader(path)
+        except sqlite3.Error as error:
+            raise ResourceError(f"The journal {path} cannot be used: {error}") from error
+        self._worker = Worker("kdbd-writer")
+        self._unhurried = Worker("kdbd-unhurried")
+        self._reading = Worker("kdbd-reader")
+        try:
+            await self._compose()
+            await self._live()
+        finally:
+            for worker in (self._unhurried, self._reading, self._worker):
+                worker.close()
+            self._reader.close()
+            self._journal.close()
+
+    def _lock_roots(self) -> None:
+        locations = self._configuration.locations
+        self._ownership.acquire(locations.state, private=True)
+        for which in (Namespace.SPEC, Namespace.USER, Namespace.SYSTEM):
+            root = locations.root(which)
+            if locations.is_writable(root):
+                self._ownership.acquire(root, private=locations.is_private(which))
+
+    def _journal_path(self) -> str:
+        state = self._configuration.locations.state
+        with suppress(OSError):
+            os.chmod(state, 0o700)
+        return os.path.join(state, JOURNAL_FILE)
+
+    async def _compose(self) -> None:
+        configuration, log = self._configuration, self._log
+        persistence = Persistence(self._disk, self._journal)
+        self._stores = Stores(configuration.locations, persistence, self._worker, log)
+        self._database = await self._stores.open()
+        self._pipeline = Pipeline(
+            self._database, self._stores, persistence, self._worker, self._announce, log
+        )
+        self._rewriter = Rewriter(
+            self._database,
+            self._stores,
+            self._pipeline,
+            persistence,
+            self._worker,
+            self._unhurried,
+            log,
+        )
+        self._transport = self._make_transport(
+            address=configuration.address,
+            bus=configuration.bus,
+            name=BUS_NAME,
+            dispatch=self._dispatch,
+            on_vanished=self._vanished,
+            on_connected=lambda: None,
+            log=log,
+        )
+        self._announcer = Announcer(self._database, self._transport, self._announced, log)
+        context = Context(
+            self._database,
+            self._stores,
+            self._pipeline,
+            self._unhurried,
+            configuration.locations,
+            self._ownership,
+            self._transport,
+            _program_of,
+            {},
+        )
+        self._service = Service(context, self._rewriter, self._reader, self._reading)
+        self._dispatcher = Dispatcher(self._service, self._transport, log)
+
+    async def _live(self) -> None:
+        self._pipeline.announced = self._journal.announced()
+        unannounced = self._unannounced()
+        for file in list(self._stores.files.values()):
+            await self._stores.refresh(file, self._pipeline)
+        self._rewriter.notice()
+        gc.collect()
+        gc.freeze()
+        ready = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            serving = [
+                tasks.create_task(self._transport.run(ready.set)),
+                tasks.create_task(self._announcer.run()),
+                tasks.create_task(self._rewriter.run()),
+                tasks.create_task(self._trim()),
+                tasks.create_task(self._retire()),
+            ]
+            stopping = tasks.create_task(self._stopping.wait())
+            await asyncio.wait(
+                [tasks.create_task(ready.wait()), stopping, serving[0]],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for commit in unannounced:
+                self._announcer.announce(commit)
+            if ready.is_set():
+                self._log.info("ready", revision=self._database.revision, pid=os.getpid())
+                notify("READY=1")
+            await stopping
+            notify("STOPPING=1")
+            self._log.info("stopping")
+            await self._finish()
+            ready.set()
+            for task in serving:
+                task.cancel()
+
+    async def _finish(self) -> None:
+        """Write what is left to write; the journal has it in any case."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self._announcer.drain()
+        try:
+            await self._rewriter.sync()
+        except KDBError as error:
+            self._log.error("files.behind", reason=error.reason)
+        rows = [file.row for file in self._stores.files.values() if file.news]
+        try:
+            await self._worker.run(
+                self._journal.commit,
+                (),
+                time=time(),
+                announced=self._pipeline.announced,
+                files=rows,
+            )
+        except sqlite3.Error as error:
+            self._log.error("journal.refused", reason=str(error))
+
+    # Between the parts
+
+    def _dispatch(self, call: Call) -> Any:
+        return self._dispatcher(call)
+
+    def _announce(self, commit: Commit) -> None:
+        self._announcer.announce(commit)
+        self._rewriter.notice()
+
+    def _announced(self, revision: int) -> None:
+        self._pipeline.announced = revision
+
+    def _vanished(self, sender: str) -> None:
+        self._service.handling.vanished(sender)
+        self._retiring.set()
+
+    def _unannounced(self) -> list[Commit]:
+        """Answer the commits that a crash kept from being announced."""
+        since, until = self._journal.announced(), self._database.revision
+        if since >= until:
+            return []
+        parents = [bytes([which]) for which in Namespace if which is not Namespace.NONE]
+        changes = self._reader.changes(since=since, until=until, parents=parents, limit=-1)
+        return [
+            Commit(
+                each.revision,
+                [_told(change) for change in changes if change.revision == each.revision],
+                each.caller,
+                "client",
+            )
+            for each in self._reader.commits(since=since, until=until)
+        ]
+
+    # In the background
+
+    async def _trim(self) -> None:
+        """Keep the history within its bounds: looked at hourly, and after much was written."""
+        configuration = self._configuration
+        while True:
+            more = await self._worker.run(
+                self._journal.trim,
+                keep_bytes=configuration.history_bytes,
+                keep_since=time() - configuration.history_s,
+                limit=_TRIM_COMMITS,
+            )
+            await asyncio.sleep(_TRIM_PAUSE_S if more else 3600)
+
+    async def _retire(self) -> None:
+        """Give up the directories that no handle shows any more."""
+        while True:
+            await self._retiring.wait()
+            self._retiring.clear()
+            async with self._stores.changing:
+                shown = self._service.handles.roots()
+                for root in [name for name in self._database.roots if name.startswith("dir:/")]:
+                    directory = root.removeprefix("dir:/")
+                    if directory not in shown:
+                        await self._retire_one(directory)
+
+    async def _retire_one(self, directory: str) -> None:
+        backends = list(self._database.roots["dir:/" + directory])
+        files = [self._stores.files[backend.identity] for backend in backends]
+        if not self._pipeline.idle or not await self._rewriter.flush(files):
+            return
+        if directory not in self._service.handles.roots():
+            await self._stores.unload_directory(directory)
+            root = self._configuration.locations.root(Namespace.DIR, directory)
+            self._ownership.release(root)
+
+
+def _told(change: HistoryChange) -> KeyChange:
+    there = Content("")
+    return KeyChange(
+        Backend(0, unescape("user:/"), change.directory),
+        change.name,
+        None if change.kind == "added" else there,
+        None if change.kind == "removed" else there,
+    )
+
+
+def _program_of(pid: int) -> str:
+    """Answer a process's command name; empty where it is gone already."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""

@@ -1,0 +1,95 @@
+"""The files of mounted backends, as the loop knows them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kdb.model.content import Content
+from kdb.model.names import Namespace, namespace
+from kdbd.core.backend import Backend
+from kdbd.core.commit import Commit
+from kdbd.store import dump
+from kdbd.store.disk import FileStat
+from kdbd.store.journal import BackendRow
+from kdbd.store.persist import FileWrite, Replaced
+
+__all__ = ["SYNCHRONOUS_BYTES", "UNKNOWN", "BackendFile"]
+
+# A mountpoint's file up to this size is written before the reply: about 5,000 keys, 5 ms.
+SYNCHRONOUS_BYTES = 256 * 1024
+
+# No file has this state: what was never looked at differs from it.
+UNKNOWN = FileStat(-1, -1, -1, -1, -1)
+
+
+@dataclass(slots=True, eq=False)
+class BackendFile:
+    """One backend's file: what it held when last written or read, and what it lacks since.
+
+    ``unwritten`` holds, of each key that changed since, what the file has of it. While a rewrite
+    is under way, ``writing`` is what was unwritten when it began; ``in_batch`` tells that it is
+    being written with a batch of commits. ``news`` tells that ``row`` is not in the journal yet.
+    """
+
+    backend: Backend
+    row: BackendRow
+    default: bool
+    writable: bool
+    stat: FileStat | None = UNKNOWN
+    unwritten: dict[bytes, Content | None] = field(default_factory=dict)
+    writing: dict[bytes, Content | None] | None = None
+    news: bool = False
+    large: bool = False
+    in_batch: bool = False
+    refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def path(self) -> str:
+        """The file, absolute."""
+        return self.row.path
+
+    @property
+    def private(self) -> bool:
+        """New files of user:/ and dir:/ are for their owner only."""
+        return namespace(self.backend.mountpoint) in (Namespace.USER, Namespace.DIR)
+
+    @property
+    def synchronous(self) -> bool:
+        """Tell whether the file is written before the reply."""
+        return not (self.default or self.large or self.unwritten or self.writing is not None)
+
+    @property
+    def dirty(self) -> bool:
+        """Tell whether the file lacks something that it can be given."""
+        return self.writable and self.backend.damage is None and bool(self.unwritten)
+
+    def note(self, commit: Commit) -> None:
+        """Remember what the file lacks after a commit; a file written with it lacks nothing."""
+        if self.row.written >= commit.revision:
+            return
+        for change in commit.changes:
+            if change.stored and change.backend is self.backend:
+                self.unwritten.setdefault(change.name, change.old)
+
+    def chunks(self) -> list[bytes]:
+        """Answer the file as after all prepared commits; nothing where no key is left."""
+        backend = self.backend
+        entries = [
+            (name, content)
+            for name in backend.future_names(backend.mountpoint, backend.end)
+            if (content := backend.future(name)) is not None
+        ]
+        return list(dump.write(backend.mountpoint, entries)) if entries else []
+
+    def write(self, chunks: Iterable[bytes], *, revision: int) -> FileWrite:
+        """Answer a write of this file."""
+        return FileWrite(self.row, self.stat, list(chunks), revision, self.private)
+
+    def replaced(self, replaced: Replaced) -> None:
+        """Take in what became of a write; a rename that failed is tried again in the background."""
+        self.row = replaced.row
+        if replaced.error is None:
+            self.stat = replaced.stat
+            self.news = True

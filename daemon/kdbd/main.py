@@ -1,0 +1,38 @@
+"""The command kdbd."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from kdb.model.errors import KDBError
+from kdbd.app import App
+from kdbd.bus.transport import BusUnavailable, NameTaken
+from kdbd.configuration import parse
+from kdbd.logs import open_log
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to stop; answer the exit code."""
+    configuration = parse(sys.argv[1:] if arguments is None else arguments)
+    log = open_log(configuration.log_format, configuration.log_level)
+
+    async def serve() -> None:
+        await App(configuration, log).run()
+
+    refusals: list[BaseException] = []
+    try:
+        asyncio.run(serve())
+    except* (KDBError, BusUnavailable, NameTaken) as group:
+        refusals = list(group.exceptions)
+    for refusal in refusals:
+        sys.stderr.write(f"kdbd: {_innermost(refusal)}\n")
+    return 1 if refusals else 0
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
