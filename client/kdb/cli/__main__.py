@@ -1,0 +1,7 @@
+"""``python -m kdb.cli`` is ``kdb``."""
+
+import sys
+
+from kdb.cli import main
+
+sys.exit(main())

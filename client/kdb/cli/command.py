@@ -1,0 +1,209 @@
+"""Running one command: its arguments, its errors, its exit code."""
+
+from __future__ import annotations
+
+import os
+
+from kdb.cli.bus import Bus, CallError, NoService
+from kdb.cli.options import InvalidOption, parse
+
+__all__ = [
+    "CASCADING_WRITE",
+    "INVALID_NAME",
+    "INVALID_OPTION",
+    "KDB_ERROR",
+    "NOT_FOUND",
+    "OK",
+    "UNKNOWN_COMMAND",
+    "WRONG_ARGUMENTS",
+    "Failure",
+    "bus_for",
+    "canonical",
+    "checked",
+    "invalid_name",
+    "kind_of",
+    "run",
+    "say",
+    "warn",
+    "wrong_arguments",
+]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OK = 0
+INVALID_OPTION = 1
+WRONG_ARGUMENTS = 2
+UNKNOWN_COMMAND = 4
+KDB_ERROR = 5
+INVALID_NAME = 7
+NOT_FOUND = 11
+CASCADING_WRITE = 12
+
+# name: (module, what it does)
+COMMANDS = {
+    "get": ("kdb.cli.get", "Get the value of an individual key."),
+    "ls": ("kdb.cli.ls", "List the names of keys below a given name."),
+    "mount": ("kdb.cli.mount", "Mount a file, or list what is mounted."),
+    "rm": ("kdb.cli.rm", "Remove key(s) from key database."),
+    "set": ("kdb.cli.set", "Set the value of an individual key."),
+    "umount": ("kdb.cli.umount", "Unmount a file from key database."),
+}
+
+_VERSION = "KDB_VERSION: 0.11.0\nSO_VERSION: 5\n"
+
+
+class Failure(Exception):
+    """A command ends with an exit code and a text for standard error."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that *arguments* name, and return its exit code."""
+    if not arguments or arguments[0] in ("-H", "--help", "help"):
+        say(_usage())
+        return OK
+    name, *rest = arguments
+    if name in ("-V", "--version"):
+        say(_VERSION)
+        return OK
+    if name not in COMMANDS:
+        say(_usage())
+        warn(f"The command kdb {name} is not known\n")
+        return UNKNOWN_COMMAND
+    try:
+        return _run(name, rest)
+    except Failure as failure:
+        warn(failure.text)
+        return failure.code
+    except CallError as error:
+        return _report(name, error)
+    except NoService as error:
+        return _report(name, CallError("org.freedesktop.DBus.Error.NoServer", str(error)))
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    module = __import__(COMMANDS[name][0], fromlist=["run"])
+    usage = f"Usage: kdb {name} {module.ARGUMENTS}\n"
+    try:
+        options, others = parse(arguments, module.OPTIONS)
+        if "H" in options:
+            say(f"{usage}\n{COMMANDS[name][1]}\n")
+            return OK
+        if "V" in options:
+            say(_VERSION)
+            return OK
+        code: int = module.run(options, others)
+    except InvalidOption as error:
+        text = f"kdb: {error}\nSorry, I could not process the given options (see errors above)\n"
+        raise Failure(INVALID_OPTION, text + usage) from None
+    except Failure as failure:
+        if failure.code == WRONG_ARGUMENTS:
+            failure.text += usage
+        raise
+    except (UnicodeEncodeError, ValueError):
+        # Of what a command sends, only its arguments can hold anything but UTF-8.
+        raise invalid_name(name, "the arguments are no UTF-8") from None
+    return code
+
+
+def _usage() -> str:
+    lines = [f"{name}\t{what}" for name, (_, what) in COMMANDS.items()]
+    return (
+        "Usage: kdb <command> [args]\n\nkdb is a program to manage Elektra's key database.\n"
+        "Please run a command with -H or --help as args to show a help text for\n"
+        "a specific command.\n\nKnown commands are:\n" + "\n".join(lines) + "\n"
+    )
+
+
+def say(text: str) -> None:
+    """Write to standard output, whatever the locale; a name's stray bytes as they are."""
+    _write(1, text.encode("utf-8", "surrogateescape"))
+
+
+def warn(text: str) -> None:
+    """Write to standard error."""
+    _write(2, text.encode("utf-8", "surrogateescape"))
+
+
+def _write(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError as error:
+        # A full disk behind standard output is an error; nobody listening at all is not.
+        if fd == 1:
+            raise Failure(KDB_ERROR, f"kdb: cannot write: {error.strerror}\n") from None
+
+
+def wrong_arguments(text: str) -> Failure:
+    """Return the failure for a wrong number or kind of arguments; the usage follows the text."""
+    return Failure(WRONG_ARGUMENTS, f"Sorry, I could not process the arguments: {text}\n")
+
+
+def invalid_name(command: str, text: str) -> Failure:
+    """Return the failure for a name of a key or plugin."""
+    info = f"The command kdb {command} terminated unsuccessfully with the info:\n{text}\n"
+    return Failure(INVALID_NAME, info)
+
+
+def checked(name: str) -> str:
+    """Return a key's name from the command line, refusing the empty one as libelektra does."""
+    if not name:
+        raise wrong_arguments("<empty string> is not a valid keyname. Please enter a valid one.")
+    return name
+
+
+def canonical(name: str) -> str:
+    """Return a name, which the service has accepted, in its canonical form."""
+    special = ("//", "/.", "/%", "/#", "\\")
+    if name[-1] != "/" and not any(each in name for each in special):
+        return name
+    # Only such names need the rules, whose import takes 4 ms.
+    from kdb.model.names import escape, unescape
+
+    return escape(unescape(name))
+
+
+def bus_for(*names: str) -> Bus:
+    """Return the way to kdbd for these names: dir:/ and look-ups concern the working directory."""
+    if any(name.startswith(("/", "dir:")) for name in names):
+        try:
+            return Bus(os.getcwd())
+        except FileNotFoundError:
+            # The directory was removed: it holds no keys.
+            return Bus()
+    return Bus()
+
+
+def kind_of(error: CallError) -> str:
+    """Return the last part of an error's name if it is one of kdbd's, else ""."""
+    prefix, _, kind = error.name.rpartition(".")
+    return kind if prefix == "org.libelektra.KDB1.Error" else ""
+
+
+def _report(command: str, error: CallError) -> int:
+    """Print an error of the key database, and return the exit code for it."""
+    from kdb import wire
+    from kdb.model.errors import InstallationError, InvalidName, NameTooLong
+
+    found = wire.from_dbus_error(error.name, error.text)
+    if isinstance(found, (InvalidName, NameTooLong)):
+        failure = invalid_name(command, f"Invalid Keyname: {found}")
+    elif isinstance(found, InstallationError):
+        failure = Failure(KDB_ERROR, f"Sorry, {found.reason}\n")
+    else:
+        text = (
+            f"Sorry, module {found.module} issued the error {found.number}:\n"
+            f"{found.description}: {found}\n\n"
+        )
+        failure = Failure(KDB_ERROR, text)
+    warn(failure.text)
+    return failure.code
+

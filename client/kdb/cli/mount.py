@@ -1,0 +1,80 @@
+"""``kdb mount``."""
+
+from __future__ import annotations
+
+from kdb.cli.bus import Bus
+from kdb.cli.command import OK, canonical, checked, invalid_name, say, wrong_arguments
+
+__all__ = ["ARGUMENTS", "OPTIONS", "run"]
+
+ARGUMENTS = "[-0123f] [-R <resolver>] [<path> <mountpoint> [<plugin>…] [<key>=<value>…]]"
+OPTIONS = {
+    "first": "1",
+    "force": "f",
+    "null": "0",
+    "quiet": "q",
+    "resolver": "R:",
+    "second": "2",
+    "third": "3",
+    "with-recommends": "W",
+}
+
+# What kdbd does itself, whether it is named or not.
+_PLUGINS = ("dbus", "dump", "resolver", "sync")
+
+
+def run(options: dict[str, str], arguments: list[str]) -> int:
+    """Mount a file in the dump format; without arguments list what is mounted."""
+    if not arguments:
+        _list(options)
+        return OK
+    if len(arguments) == 1:
+        raise wrong_arguments("wrong number of arguments, 0 or more than 1 needed")
+    path, mountpoint, *rest = arguments
+    checked(mountpoint)
+    config = _config([options.get("R", "resolver"), *rest])
+    bus = Bus()
+    if _is_mounted(bus, mountpoint):
+        if "f" not in options:
+            text = f"Mountpoint {mountpoint} is one of the already used names"
+            raise invalid_name("mount", text)
+        bus.root("Unmount", "s", mountpoint)
+    bus.root("Mount", "ssa{ss}", mountpoint, path, config)
+    return OK
+
+
+def _list(options: dict[str, str]) -> None:
+    (mounted,) = Bus().root("ListMounts")
+    end = "\0" if "0" in options else "\n"
+    lines = []
+    for mountpoint, path, _ in mounted:
+        if "1" in options:
+            lines.append(mountpoint + end)
+        elif "2" in options:
+            lines.append(path + end)
+        else:
+            lines.append(f"{path} on {mountpoint}{end}")
+    say("".join(lines))
+
+
+def _config(plugins: list[str]) -> dict[str, str]:
+    """Return the plugins' configuration, after a check that kdbd does what they do."""
+    config = {}
+    for plugin in plugins:
+        key, equals, value = plugin.partition("=")
+        if equals:
+            config[key] = value
+        elif plugin not in _PLUGINS:
+            raise invalid_name("mount", f"No plugin that provides {plugin} could be found")
+    return config
+
+
+def _is_mounted(bus: Bus, mountpoint: str) -> bool:
+    from kdb.model.errors import InvalidName
+
+    try:
+        name = canonical(mountpoint)
+    except InvalidName as error:
+        raise invalid_name("mount", f"Invalid Keyname: {error}") from None
+    (mounted,) = bus.root("ListMounts")
+    return name in [each for each, _, _ in mounted]

@@ -1,0 +1,92 @@
+"""The arguments of a command, as ``getopt_long`` takes them: options anywhere, ``--`` ends them."""
+
+from __future__ import annotations
+
+__all__ = ["COMMON", "InvalidOption", "parse"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COMMON = {
+    "help": "H",
+    "version": "V",
+    "profile": "p:",
+    "color": "C:",
+    "verbose": "v",
+    "debug": "d",
+}
+"""What every command takes. A profile is accepted and changes nothing: there are none."""
+
+
+class InvalidOption(Exception):
+    """An option that is not known, or whose argument is missing or wrong."""
+
+
+def parse(
+    arguments: Sequence[str], options: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the options, by their letters with their arguments, and the other arguments.
+
+    *options* maps long names to letters; a letter with a colon takes an argument.
+
+    Raises:
+        InvalidOption: with what is wrong.
+
+    """
+    known = {**COMMON, **options}
+    takes = {letter[0]: letter.endswith(":") for letter in known.values()}
+    found: dict[str, str] = {}
+    others: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            others += rest
+            break
+        if argument.startswith("--"):
+            name, equals, value = argument[2:].partition("=")
+            letter = known[_long(name, known)][0]
+            if takes[letter]:
+                found[letter] = value if equals else _argument(rest, f"'--{name}'")
+            elif equals:
+                raise InvalidOption(f"option '--{name}' doesn't allow an argument")
+            else:
+                found[letter] = ""
+        elif argument.startswith("-") and len(argument) > 1:
+            _letters(argument[1:], rest, takes, found)
+        else:
+            others.append(argument)
+    if found.get("C", "auto") not in ("never", "auto", "always"):
+        raise InvalidOption("-C --color needs never, auto, or always as argument")
+    return found, others
+
+
+def _letters(
+    letters: str, rest: list[str], takes: Mapping[str, bool], found: dict[str, str]
+) -> None:
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        if letter not in takes:
+            raise InvalidOption(f"invalid option -- '{letter}'")
+        if takes[letter]:
+            found[letter] = letters or _argument(rest, f"-- '{letter}'")
+            return
+        found[letter] = ""
+
+
+def _argument(rest: list[str], option: str) -> str:
+    if not rest:
+        raise InvalidOption(f"option {option} requires an argument")
+    return rest.pop(0)
+
+
+def _long(name: str, known: Mapping[str, str]) -> str:
+    """Return the long option that *name* is, or is the unique beginning of."""
+    if name in known:
+        return name
+    begun = [each for each in known if name and each.startswith(name)]
+    if len(begun) == 1:
+        return begun[0]
+    what = "is ambiguous" if begun else "is unknown"
+    raise InvalidOption(f"option '--{name}' {what}")

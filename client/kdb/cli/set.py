@@ -1,0 +1,76 @@
+"""``kdb set``."""
+
+from __future__ import annotations
+
+from kdb.cli.bus import CallError
+from kdb.cli.command import (
+    CASCADING_WRITE,
+    OK,
+    Failure,
+    bus_for,
+    canonical,
+    checked,
+    kind_of,
+    say,
+    warn,
+    wrong_arguments,
+)
+
+__all__ = ["ARGUMENTS", "OPTIONS", "run"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kdb.cli.bus import Bus
+
+ARGUMENTS = "[-q] <name> <value>"
+# Nothing asks before it writes, so there is nothing to force.
+OPTIONS = {"force": "f", "quiet": "q"}
+
+# What these hold is made by kdbd itself; libelektra takes a write there and says it is not stored.
+_READ_ONLY = ("system:/elektra/modules", "system:/elektra/version")
+
+
+def run(options: dict[str, str], arguments: list[str]) -> int:
+    """Set a key's value to a string; of a cascading name, of the key that it stands for."""
+    if len(arguments) != 2:
+        raise wrong_arguments("2 arguments needed")
+    name, value = checked(arguments[0]), arguments[1]
+    bus = bus_for(name)
+    target = _existing(bus, name)
+    if name.startswith("/") and (target is None or target.startswith("default:")):
+        text = "Aborting: A cascading write to a non-existent key is ambiguous.\n"
+        raise Failure(CASCADING_WRITE, text)
+    try:
+        bus.call("SetString", "ss", target or name, value)
+    except CallError as error:
+        _tolerate(error, canonical(name))
+    if "q" not in options:
+        if target is None:
+            say(f'Create a new key {canonical(name)} with string "{value}"\n')
+        else:
+            say(f'Set string to "{value}"\n')
+        if name.startswith("/"):
+            say(f"Using name {target}\n")
+    return OK
+
+
+def _existing(bus: Bus, name: str) -> str | None:
+    """Return the name of the key that *name* stands for, or None where there is none."""
+    try:
+        found, *_ = bus.call("Get", "s", name)
+    except CallError as error:
+        # A namespace that holds nothing says so when it is written to.
+        if kind_of(error) in ("KeyNotFound", "Interface"):
+            return None
+        raise
+    return str(found)
+
+
+def _tolerate(error: CallError, name: str) -> None:
+    """Raise a failed write's error again, unless it is where nothing is ever stored."""
+    if kind_of(error) != "Interface" or not name.startswith(_READ_ONLY):
+        raise error
+    warn(
+        " Sorry, 1 warning was issued ;(\n 1: Module kdbd issued the warning C01320:\n"
+        f"\tInterface: {error.text}\n"
+    )
