@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -60,21 +61,41 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out, and count, the tests that need a program which is not installed."""
+    if config.getoption("--all-programs"):
+        return
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
+    counts = config.stash[_left_out]
     for item in items:
-        needed = [name for marker in item.iter_markers("needs") for name in marker.args]
-        absent = programs.missing(needed)
+        absent = programs.missing(_needed(item))
         (dropped if absent else kept).append(item)
         for name in absent:
-            counts = config.stash[_left_out]
             counts[name] = counts.get(name, 0) + 1
-    if dropped and config.getoption("--all-programs"):
-        lines = programs.sentences(config.stash[_left_out])
-        raise pytest.UsageError("\n".join(lines))
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    absent = programs.missing(_needed(item))
+    if absent:
+        pytest.fail("\n".join(programs.sentences(absent)), pytrace=False)
+
+
+def _needed(item: pytest.Item) -> list[str]:
+    return [name for marker in item.iter_markers("needs") for name in marker.args]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Under pytest-xdist only the workers collect, and only the controller prints.
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[_left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    # Each worker collects all tests, so any one of them tells the whole.
+    node.config.stash[_left_out].update(getattr(node, "workeroutput", {}).get("left_out", {}))
 
 
 def pytest_terminal_summary(
@@ -95,3 +116,12 @@ def dbus_library(pytestconfig: pytest.Config) -> str:
 def soak(pytestconfig: pytest.Config) -> bool:
     """Tell whether the long forms are asked for."""
     return bool(pytestconfig.getoption("--soak"))
+
+
+@pytest.fixture
+def uncovered_environment() -> dict[str, str]:
+    """Return the environment without what makes Python programs measure their coverage.
+
+    For programs that are no part of kdbd, and for tests of what a start imports.
+    """
+    return {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}

@@ -80,6 +80,7 @@ class PrivateBus:
         self.directory.chmod(0o755)  # other users may connect to a system bus
         self.kind = kind
         self.socket = self.directory / "bus"
+        self.log = self.directory / "log"
         self.address = f"unix:path={self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
         included = "".join(f"  <includedir>{escape(str(path))}</includedir>\n" for path in policies)
@@ -101,7 +102,8 @@ class PrivateBus:
         """Start the bus; return when it listens."""
         assert self._process is None, "the bus runs already"
         read_end, write_end = os.pipe()
-        try:
+        # Not a pipe: dbus-daemon logs each message that it refuses, and would block in the end.
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     "dbus-daemon",
@@ -114,15 +116,14 @@ class PrivateBus:
                 pass_fds=(write_end,),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
+                stderr=log,
             )
-        finally:
-            os.close(write_end)
-        with open(read_end, "rb") as addresses:
+        os.close(write_end)
+        with open(read_end, "rb") as addresses:  # noqa: PTH123 - a descriptor has no path
             assert select.select([addresses], [], [], _START_S)[0], "dbus-daemon says nothing"
             if not addresses.readline():
-                process, self._process = self._process, None
-                raise RuntimeError(process.communicate()[1].decode())
+                self.kill()
+                raise RuntimeError(self.log.read_text())
 
     def stop(self) -> None:
         """End the bus, if it runs."""
@@ -137,7 +138,7 @@ class PrivateBus:
         if process is not None:
             process.send_signal(with_signal)
             process.send_signal(signal.SIGCONT)
-            process.communicate(timeout=_START_S)
+            process.wait(timeout=_START_S)
 
     def restart(self) -> None:
         """Kill the bus and start another one at the same address."""

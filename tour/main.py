@@ -94,25 +94,24 @@ class Tour:
             self.kdb("set", key, "1", prints=f'Create a new key {key} with string "1"')
         self.skip_signals()
         say("Now the program:")
-        for line in PROGRAM.splitlines():
-            print(f"    {line}")
-        self.run(sys.executable, "-c", PROGRAM, prints="", shown="python3 program.py")
+        (self._stage.root / "program.py").write_text(PROGRAM, encoding="utf-8")
+        self.run("cat", "program.py", prints=PROGRAM.rstrip("\n"))
+        self.run("python3", "program.py", prints="")
         say("dbus-monitor:")
         self.expect_signals("KeyAdded user:/a/test")
         say("the log of kdbd, made by the hook logchange:")
         self.expect_logged("added key: user:/a/test")
         self.kdb("get", "user:/a/test", prints="hi")
         say("The mountpoint's file holds it; kdbd wrote it before it answered:")
-        file = self._stage.stores["user"] / "a.ecf"
-        self.run("cat", str(file), prints=FILE.rstrip("\n"))
+        self.run("cat", "user/a.ecf", prints=FILE.rstrip("\n"))
 
     def kdb(self, *arguments: str, prints: str) -> None:
         """Run a kdb command, which must end well and print `prints`."""
         self.run("kdb", *arguments, prints=prints)
 
-    def run(self, *command: str, prints: str, shown: str = "") -> None:
+    def run(self, *command: str, prints: str) -> None:
         """Run a command, which must end well and print `prints`."""
-        show_command(*(shlex.split(shown) or command))
+        show_command(*command)
         status, output = self._stage.run(*command)
         show_lines(output.splitlines())
         if status != 0:
@@ -170,7 +169,7 @@ def main() -> int:
             log = stage.start_service()
             monitor = stage.start("dbus-monitor", "--session", RULE)
             # dbus-monitor gives up its name on the bus when it begins to see everything.
-            monitor.wait_for("member=NameLost")
+            monitor.wait_for('string ":', since=monitor.wait_for("member=NameLost"))
             print(f"A session bus of its own and kdbd run, on stores below {root}.")
             tour = Tour(stage, log, monitor)
             tour.signals()

@@ -41,7 +41,7 @@ _LISTS = ("kdb.constants", "kdb.model.exceptions")
 
 def _names() -> list[str]:
     lists = (import_module(module).__all__ for module in _LISTS)
-    return sorted({*_CLASSES, *_MODULES, *(name for names in lists for name in names)})
+    return sorted({*_CLASSES, *(name for names in lists for name in names)})
 
 
 def __getattr__(name: str) -> Any:
@@ -58,4 +58,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_names()})
+    return sorted({*globals(), *_MODULES, *_names()})

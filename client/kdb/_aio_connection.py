@@ -20,9 +20,16 @@ from urllib.parse import quote
 from kdb import memfd
 from kdb._address import socket_paths
 from kdb._dbus_library import Message, MessageBus, MessageFlag, MessageType, Variant
+from kdb.dbus_errors import check_sendable
 from kdb.protocol import INLINE_BLOCK_BYTES
-from kdb.session import CALL_TIMEOUT_S, Call, CallFailed, Disconnected, Reply, TimedOut
-from kdb.wire import check_sendable
+from kdb.requests import (
+    CALL_TIMEOUT_S,
+    Call,
+    CallFailed,
+    Disconnected,
+    Reply,
+    TimedOut,
+)
 
 __all__ = ["Connection"]
 

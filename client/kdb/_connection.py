@@ -19,9 +19,16 @@ from jeepney.low_level import Parser
 
 from kdb import memfd
 from kdb._address import socket_paths
+from kdb.dbus_errors import check_sendable
 from kdb.protocol import INLINE_BLOCK_BYTES
-from kdb.session import CALL_TIMEOUT_S, Call, CallFailed, Disconnected, Reply, TimedOut
-from kdb.wire import check_sendable
+from kdb.requests import (
+    CALL_TIMEOUT_S,
+    Call,
+    CallFailed,
+    Disconnected,
+    Reply,
+    TimedOut,
+)
 
 __all__ = ["Connection"]
 
@@ -134,8 +141,9 @@ class Connection:
         return _reply(message)
 
     def read(self, timeout_s: float | None) -> None:
-        """Take in what the bus has sent; if that is nothing yet, wait for it (None:
-        without end).
+        """Take in what the bus has sent; if that is nothing yet, wait for it.
+
+        Without a time-out it waits without end.
 
         Raises:
             TimedOut: nothing came.

@@ -16,7 +16,7 @@ from kdb.model.elektradiff import ElektraDiff
 from kdb.model.key import Key, name_of
 from kdb.model.keyset import KeySet
 from kdb.noting import noting
-from kdb.session import (
+from kdb.requests import (
     AwaitSignal,
     CallFailed,
     Connect,
@@ -25,9 +25,9 @@ from kdb.session import (
     Reply,
     Request,
     Rest,
-    Session,
     TimedOut,
 )
+from kdb.session import Session
 from kdb.watching import watch
 
 __all__ = ["KDB"]

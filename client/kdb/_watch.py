@@ -14,7 +14,7 @@ from typing import Self
 from kdb._connection import Connection
 from kdb.model.errors import KDBError
 from kdb.model.exceptions import KDBException
-from kdb.session import (
+from kdb.requests import (
     CALL_TIMEOUT_S,
     AwaitSignal,
     Call,

@@ -7,7 +7,8 @@ Rules (architecture, "Get and set through a handle"):
 * After a set it knows the new revision of the keys that it wrote, and of no others.
 * A get of a parent is one of everything below it too.
 
-A base is never changed, only replaced: key sets and their copies share it.
+Key sets and their copies share a base. So its keys are never changed, only replaced by a new base;
+that nothing had changed up to a later revision is as true for all who share it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Base(dict[bytes, Content]):
         self, keys: Mapping[bytes, Content] | Iterable[tuple[bytes, Content]] = ()
     ) -> None:
         super().__init__(keys)
-        self.gets: Mapping[bytes, int] = {}
+        self.gets: dict[bytes, int] = {}
 
     def since(self, parent: bytes) -> int | None:
         """Return the revision of the last get of *parent* or a parent above it; None for none."""
@@ -82,13 +83,11 @@ def within(keys: Mapping[bytes, Content], parent: bytes) -> dict[bytes, Content]
 
 
 def after_get(
-    base: Base | None, parent: bytes, revision: int, keys: Iterable[tuple[bytes, Content]] | None
+    base: Base | None, parent: bytes, revision: int, keys: Iterable[tuple[bytes, Content]]
 ) -> Base:
-    """Return the base after a get of *parent* that brought *keys*, or None: nothing new."""
+    """Return the base after a get of *parent* that brought *keys*."""
     gets = {} if base is None else base.gets
-    if keys is None:
-        after = Base(NOTHING if base is None else base)
-    elif base:
+    if base:
         covered = subtree.covers(parent, PERSISTABLE)
         after = Base({name: content for name, content in base.items() if not covered(name)})
         after.update(keys)

@@ -50,9 +50,7 @@ def of(options: Key | KeySet | None, directory: str | os.PathLike[str] | None) -
     return contract
 
 
-def directory(
-    bus: str, chosen: str | os.PathLike[str] | None
-) -> str | os.PathLike[str] | None:
+def directory(bus: str, chosen: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
     """Return the directory from which dir:/ is looked for: by default the working directory.
 
     A daemon on the system bus has no dir:/, nor has a directory that was removed.

@@ -1,20 +1,6 @@
 """What the libraries say to kdbd and what they make of its answers, without any I/O.
 
-Each operation is a generator. It yields what is to be done and gets the outcome sent in, so that
-the blocking library and the one for asyncio are thin: each knows only how to do four things.
-
-====================  ==========================================================================
-yielded               what the shell does
-====================  ==========================================================================
-Connect()             have a connection to the bus: if there is none, try once to make one
-Call(…)               make the call, send in its Reply
-AwaitSignal(seconds)  wait until a signal has come since the last AwaitSignal (at once if one
-                      has), at most so long; None: without end
-Rest(seconds)         wait so long
-====================  ==========================================================================
-
-Failures are thrown in: :class:`Disconnected` where the bus is gone, :class:`CallFailed` with the
-name and text of a D-Bus error, :class:`TimedOut`.
+Each operation is a generator of requests; see :mod:`kdb.requests`.
 
 **After a restart** of kdbd or of the bus the handle is gone. Calls on a handle go to the unique
 name of the kdbd that opened it, so that they never reach another; when that is gone, a new handle
@@ -25,8 +11,7 @@ got lost finds its keys as asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from kdb import base as bases
@@ -35,109 +20,24 @@ from kdb.base import Base, Written
 from kdb.model import names, tracking
 from kdb.model.content import Content
 from kdb.model.diff import Change
-from kdb.model.errors import KDBError, ResourceError
+from kdb.requests import (
+    Call,
+    CallFailed,
+    Connect,
+    Disconnected,
+    Operation,
+    TimedOut,
+    as_error,
+    await_service,
+    is_gone,
+)
 
-__all__ = [
-    "CALL_TIMEOUT_S",
-    "OWNER_RULE",
-    "RESTART_WAIT_S",
-    "RESTS_S",
-    "AwaitSignal",
-    "Call",
-    "CallFailed",
-    "Connect",
-    "Disconnected",
-    "Got",
-    "Operation",
-    "Reply",
-    "Request",
-    "Rest",
-    "Session",
-    "TimedOut",
-    "as_error",
-    "bus_call",
-    "call_service",
-    "is_gone",
-]
+__all__ = ["Got", "Session"]
 
-# Most calls take a millisecond; an import of a million keys some seconds. Polkit may ask a person
-# and take 120 s, but only where a caller allows it, which the libraries do not.
-CALL_TIMEOUT_S: Final = 30.0
-# systemd starts a service again after 100 ms, and kdbd starts in 1.5 s with 100,000 keys.
-RESTART_WAIT_S: Final = 10.0
-# Before each further try for a bus that is away: soon at first, for a restart takes less than a
-# second; together RESTART_WAIT_S.
-RESTS_S: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0)
 # Each attempt waits for a new kdbd, so this many mean that it dies of what it is asked.
 _ATTEMPTS: Final = 4
 
-_DBUS: Final = "org.freedesktop.DBus"
-OWNER_RULE: Final = (
-    f"type='signal',sender='{_DBUS}',path='/org/freedesktop/DBus',interface='{_DBUS}',"
-    f"member='NameOwnerChanged',arg0='{wire.BUS_NAME}'"
-)
-
-
-class Disconnected(Exception):
-    """The connection to the bus is lost, or there is no bus."""
-
-
-class TimedOut(Exception):
-    """No answer came in time."""
-
-
-class CallFailed(Exception):
-    """The answer to a call was a D-Bus error."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(name, text)
-        self.name = name
-        self.text = text
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Make sure that there is a connection to the bus."""
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitSignal:
-    """Wait until a signal has come since the last AwaitSignal."""
-
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Wait this long."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A method call. A *block* stands for two more arguments ``ayah``, of which it fills one."""
-
-    member: str
-    signature: str = ""
-    body: tuple[Any, ...] = ()
-    block: bytes | None = None
-    path: str = wire.OBJECT_PATH
-    interface: str = wire.INTERFACE
-    destination: str = wire.BUS_NAME
-    start_service: bool = True
-
-
-class Reply(NamedTuple):
-    """The answer to a call. Each received descriptor is replaced by the bytes that it held."""
-
-    body: tuple[Any, ...]
-    sender: str
-
-
 T = TypeVar("T")
-Request = Connect | Call | AwaitSignal | Rest
-Operation = Generator[Request, Reply | None, T]
 
 
 class Got(NamedTuple):
@@ -195,9 +95,9 @@ class Session:
         arguments = (names.escape(parent), since or 0)
         changed, data, files, revision = yield from self._on_handle("Get", "st", arguments)
         # Revision 0, that of a new store, cannot be asked for: its answer is always full.
-        if since is not None and (not changed or revision == since):
-            base = bases.after_get(base, parent, revision, None)
-            self._remember(parent, base, None)
+        if base is not None and since is not None and (not changed or revision == since):
+            base.gets[parent] = revision
+            self._remember_unchanged(parent, base, since)
             return Got(2, base, None)
         keys = wire.unpack_keys(_block(data, files)) if changed else []
         base = bases.after_get(base, parent, revision, keys)
@@ -239,22 +139,22 @@ class Session:
             known = bases.nearest(self._got, parent)
         return bases.NOTHING if known is None else known
 
-    def _remember(
-        self, parent: bytes, base: Base, keys: list[tuple[bytes, Content]] | None
-    ) -> None:
+    def _remember(self, parent: bytes, base: Base, keys: list[tuple[bytes, Content]]) -> None:
         """Keep this get for key sets that no get fills; narrower, older ones go."""
-        old = self._got.get(parent)
         for got in [got for got in self._got if bases.covers(parent, got)]:
             del self._got[got]
         if len(base.gets) == 1:
             self._got[parent] = base
             return
-        if keys is None:
-            mine = Base(old if old is not None else bases.within(base, parent))
+        mine = self._got[parent] = Base(keys)
+        mine.gets[parent] = base.gets[parent]
+
+    def _remember_unchanged(self, parent: bytes, base: Base, since: int) -> None:
+        mine = self._got.get(parent)
+        if mine is None or mine.gets[parent] < since:
+            self._remember(parent, base, list(bases.within(base, parent).items()))
         else:
-            mine = Base(keys)
-        mine.gets = {parent: base.gets[parent]}
-        self._got[parent] = mine
+            mine.gets[parent] = base.gets[parent]
 
     def _written(
         self, base: Base, asked: list[Written], revision: int, present: Mapping[bytes, int]
@@ -316,7 +216,7 @@ class Session:
                     raise as_error(error) from None
             self._handle = None
             try:
-                yield from _await_service()
+                yield from await_service()
             except (Disconnected, CallFailed, TimedOut) as error:
                 raise as_error(error) from None
 
@@ -328,73 +228,6 @@ def _changes(base: Base, parent: bytes, keys: Mapping[bytes, Content]) -> list[W
 
 def _block(data: bytes, files: list[bytes]) -> bytes:
     return files[0] if files else data
-
-
-def call_service(member: str, signature: str = "", body: tuple[Any, ...] = ()) -> Operation[Any]:
-    """Call a method of the root object once; the outcome is the answer's arguments."""
-    try:
-        yield Connect()
-        reply = yield Call(member, signature, body)
-    except (Disconnected, CallFailed, TimedOut) as error:
-        raise as_error(error) from None
-    assert reply is not None
-    return reply.body
-
-
-def _await_service() -> Operation[None]:
-    """Wait for the bus, then for kdbd, to be there again; kdbd is started if the bus can."""
-    for seconds in RESTS_S:
-        try:
-            yield Connect()
-            break
-        except Disconnected:
-            yield Rest(seconds)
-    else:
-        yield Connect()
-    yield bus_call("AddMatch", "s", OWNER_RULE)
-    while True:
-        try:
-            yield bus_call("StartServiceByName", "su", wire.BUS_NAME, 0)
-            break
-        except CallFailed as failure:
-            if not is_gone(failure):
-                raise
-        try:
-            yield AwaitSignal(RESTART_WAIT_S)
-        except TimedOut:
-            raise Disconnected(f"kdbd was gone for {RESTART_WAIT_S:.0f} s") from None
-    yield bus_call("RemoveMatch", "s", OWNER_RULE)
-
-
-def bus_call(member: str, signature: str, *body: Any) -> Call:
-    """Return a call to the bus itself."""
-    return Call(member, signature, body, None, "/org/freedesktop/DBus", _DBUS, _DBUS)
-
-
-def as_error(failure: Disconnected | CallFailed | TimedOut) -> KDBError:
-    """Return the key database's error for a failure that the shell threw in."""
-    if isinstance(failure, CallFailed):
-        return wire.from_dbus_error(failure.name, failure.text)
-    if isinstance(failure, Disconnected):
-        return wire.no_service(str(failure))
-    return ResourceError(
-        f"kdbd did not answer within {CALL_TIMEOUT_S:.0f} s; what was asked may still be done, "
-        "so get again to see",
-        module="kdb",
-    )
-
-
-_GONE: Final = frozenset(
-    f"org.freedesktop.DBus.Error.{name}"
-    for name in ("ServiceUnknown", "NameHasNoOwner", "NoReply", "UnknownObject", "Disconnected")
-)
-
-
-def is_gone(failure: Exception) -> bool:
-    """Tell whether the kdbd of the handle, or the bus, went away."""
-    return isinstance(failure, Disconnected) or (
-        isinstance(failure, CallFailed) and failure.name in _GONE
-    )
 
 
 def _on_handle(

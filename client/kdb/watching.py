@@ -6,7 +6,7 @@ not matter whether signals come twice (kdbd announces what was persisted before 
 not at all (while the bus was away), or many at once (they are one question). After each new
 connection, and whenever kdbd's name gets a new owner, the question is asked without a signal.
 
-Like the operations of :mod:`kdb.session`, a watch is a generator that yields what is to be done:
+Like the operations of `kdb.session`, a watch is a generator that yields what is to be done:
 besides those ``Deliver(events)``, on
 which they are handed to the application.
 
@@ -20,11 +20,12 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from kdb import wire
+from kdb import protocol
+from kdb.match_rules import match_rules
 from kdb.model import names
 from kdb.model.errors import HistoryLost
 from kdb.model.names import Namespace
-from kdb.session import (
+from kdb.requests import (
     OWNER_RULE,
     RESTS_S,
     AwaitSignal,
@@ -60,6 +61,7 @@ LOST: Final = "lost"
 # One page of Changes is delivered before the next is asked for; this many names take about 1 MB.
 _PAGE: Final = 10_000
 
+
 class WatchEvent(NamedTuple):
     """One change of one key: the revision, what happened (``ADDED`` …), and the key's name.
 
@@ -82,9 +84,7 @@ class Deliver:
 Watch = Generator[Request | Deliver, Reply | None, None]
 
 
-def watch(
-    parent: bytes, since: int | None, contract: Mapping[str, tuple[str, Any]]
-) -> Watch:
+def watch(parent: bytes, since: int | None, contract: Mapping[str, tuple[str, Any]]) -> Watch:
     """Watch *parent* and the keys below, from revision *since* or from now on; it never ends.
 
     With *contract* a handle is opened, which knows dir:/.
@@ -101,7 +101,7 @@ class _Watcher:
         self, parent: bytes, since: int | None, contract: Mapping[str, tuple[str, Any]]
     ) -> None:
         self._parent = names.escape(parent)
-        self._rules = [OWNER_RULE, *wire.match_rules(parent)]
+        self._rules = [OWNER_RULE, *match_rules(parent)]
         # Only a handle knows dir:/; every other parent is asked for at the root object.
         cares_for_dir = parent[0] in (Namespace.CASCADING, Namespace.DIR)
         self._contract = dict(contract) if cares_for_dir else None
@@ -143,10 +143,8 @@ class _Watcher:
 
     def _handle(self) -> Generator[Call, Reply | None, str]:
         if self._contract is None:
-            return wire.OBJECT_PATH
-        reply = yield Call(
-            "Open", "a{sv}", (self._contract,), start_service=not self._started
-        )
+            return protocol.OBJECT_PATH
+        reply = yield Call("Open", "a{sv}", (self._contract,), start_service=not self._started)
         assert reply is not None
         return str(reply.body[0])
 
@@ -187,7 +185,7 @@ def _revision() -> Generator[Call, Reply | None, int]:
     reply = yield Call(
         "Get",
         "ss",
-        (wire.INTERFACE, "Revision"),
+        (protocol.INTERFACE, "Revision"),
         interface="org.freedesktop.DBus.Properties",
     )
     assert reply is not None

@@ -40,6 +40,8 @@ JOURNAL_FILE = "journal.sqlite"
 # Commits deleted in one step of trimming: a few milliseconds of the writer's time.
 _TRIM_COMMITS = 200
 _TRIM_PAUSE_S = 0.1
+# A directory whose last handle closed, but with commits or files still on their way.
+_RETIRE_AGAIN_S = 1.0
 
 
 class App:
@@ -133,7 +135,9 @@ class App:
             on_connected=lambda: None,
             log=log,
         )
-        self._announcer = Announcer(self._database, self._transport, self._announced, log)
+        self._announcer = Announcer(
+            self._database, self._transport, self._announced, self._unhurried.run, log
+        )
         context = Context(
             self._database,
             self._stores,
@@ -160,7 +164,6 @@ class App:
         async with asyncio.TaskGroup() as tasks:
             serving = [
                 tasks.create_task(self._transport.run(ready.set)),
-                tasks.create_task(self._announcer.run()),
                 tasks.create_task(self._rewriter.run()),
                 tasks.create_task(self._trim()),
                 tasks.create_task(self._retire()),
@@ -170,8 +173,7 @@ class App:
                 [tasks.create_task(ready.wait()), stopping, serving[0]],
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            for commit in unannounced:
-                self._announcer.announce(commit)
+            serving.append(tasks.create_task(self._announcer.run(unannounced)))
             if ready.is_set():
                 self._log.info("ready", revision=self._database.revision, pid=os.getpid())
                 notify("READY=1")
@@ -267,6 +269,7 @@ class App:
         backends = list(self._database.roots["dir:/" + directory])
         files = [self._stores.files[backend.identity] for backend in backends]
         if not self._pipeline.idle or not await self._rewriter.flush(files):
+            asyncio.get_running_loop().call_later(_RETIRE_AGAIN_S, self._retiring.set)
             return
         if directory not in self._service.handles.roots():
             await self._stores.unload_directory(directory)

@@ -44,6 +44,7 @@ class BackendFile:
     large: bool = False
     in_batch: bool = False
     refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    rewriting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def path(self) -> str:

@@ -16,7 +16,7 @@ import asyncio
 import errno
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 from kdb.model.errors import AccessDenied, InternalError, KDBError, LimitsExceeded, ResourceError
 from kdbd.core.commit import Caller, Commit, Draft, Origin
 from kdbd.core.database import Database
-from kdbd.core.requests import Request, Slices
+from kdbd.core.requests import Request
 from kdbd.core.structure import is_structural
 from kdbd.core.view import Mounts
 from kdbd.files import SYNCHRONOUS_BYTES, BackendFile
@@ -64,6 +64,16 @@ class _Job:
     commit: Commit | None = None
     structure: tuple[dict[str, Mounts], dict[int, BackendFile]] | None = None
 
+    def finish(self, outcome: Outcome) -> None:
+        """Answer the caller, who may have gone meanwhile."""
+        if not self.future.done():
+            self.future.set_result(outcome)
+
+    def fail(self, error: KDBError) -> None:
+        """Answer the caller with an error."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
 
 @dataclass(slots=True)
 class _Flight:
@@ -93,7 +103,7 @@ class Pipeline:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Job] = deque()
-        self._slicing: tuple[_Job, Slices] | None = None
+        self._slicing: tuple[_Job, Generator[None, None, None]] | None = None
         self._prepared: list[_Job] = []
         self._flight: _Flight | None = None
         self._alone: _Job | None = None
@@ -151,47 +161,47 @@ class Pipeline:
             self._waiting.popleft()
             if job.future.cancelled():
                 continue
-            self._slicing = (job, self._database.draft(job.request))
+            self._slicing = (job, self._prepare(job))
             self._run_slice()
         self._take_off()
 
     def _run_slice(self) -> None:
-        """Draft for at most a slice's time; the rest when others had their turn."""
+        """Prepare for at most a slice's time; the rest when others had their turn."""
         assert self._slicing is not None
         job, steps = self._slicing
         until = monotonic() + SLICE_S
         try:
             while monotonic() < until:
                 next(steps)
-        except StopIteration as finished:
+        except StopIteration:
             self._slicing = None
-            self._drafted(job, finished.value)
         except KDBError as error:
             self._slicing = None
-            job.future.set_exception(error)
+            job.fail(error)
         except Exception:  # noqa: BLE001  # the boundary: one request fails, the others go on
             self._slicing = None
             self._log.exception("request.failed")
-            job.future.set_exception(InternalError("kdbd failed on this request; see its log"))
+            job.fail(InternalError("kdbd failed on this request; its log tells more"))
         else:
             self._loop.call_soon(self._continue)
 
     def _continue(self) -> None:
-        self._run_slice()
+        if self._slicing is not None:
+            self._run_slice()
         if self._slicing is None:
             self._advance()
 
-    def _drafted(self, job: _Job, draft: Draft) -> None:
-        job.draft = draft
+    def _prepare(self, job: _Job) -> Generator[None, None, None]:
+        job.draft = draft = yield from self._database.draft(job.request)
         if not draft.changes:
-            job.future.set_result(Outcome(draft.unchanged_revision, draft.answer, None))
+            job.finish(Outcome(draft.unchanged_revision, draft.answer, None))
             return
         structural = is_structural(draft.changes)
         if structural and not job.alone:
             job.alone = True
             self._waiting.appendleft(job)
             return
-        job.commit = self._database.admit(draft, job.caller, job.origin, job.reason)
+        job.commit = yield from self._database.admit(draft, job.caller, job.origin, job.reason)
         if job.alone:
             self._alone = job
         if structural:
@@ -206,13 +216,19 @@ class Pipeline:
             async with self._stores.changing:
                 job.structure = await self._stores.structure(job.commit)
         except KDBError as error:
-            self._database.forget([job.commit])
-            self._alone = None
-            job.future.set_exception(error)
-            self._advance()
-            return
-        self._prepared.append(job)
-        self._take_off()
+            self._give_up(job, error)
+        except Exception:  # noqa: BLE001  # the boundary, as above
+            self._log.exception("request.failed")
+            self._give_up(job, InternalError("kdbd failed on this request; its log tells more"))
+        else:
+            self._prepared.append(job)
+            self._take_off()
+
+    def _give_up(self, job: _Job, error: KDBError) -> None:
+        self._database.forget()
+        self._alone = None
+        job.fail(error)
+        self._advance()
 
     # Persisting
 
@@ -225,15 +241,19 @@ class Pipeline:
         rows = [row for job in jobs for row in job.rows]
         rows += self._news(rows, files, jobs)
         self._flight = _Flight(jobs, files)
-        landing = self._worker.run(
-            self._persistence.persist,
-            commits,
-            writes,
-            time=time(),
-            announced=self.announced,
-            rows=rows,
-        )
+        landing = self._worker.run(self._persist, commits, writes, rows)
         landing.add_done_callback(self._landed)
+
+    def _persist(
+        self, commits: list[Commit], writes: list[FileWrite], rows: list[BackendRow]
+    ) -> list[Replaced]:
+        """Make a batch durable, in the writer's thread."""
+        replaced = self._persistence.persist(
+            commits, writes, time=time(), announced=self.announced, rows=rows
+        )
+        for commit in commits:
+            commit.rebuild()
+        return replaced
 
     def _writes(self, commits: Iterable[Commit]) -> tuple[list[BackendFile], list[FileWrite]]:
         """Answer the files that are written with the batch, each as after all its commits."""
@@ -290,7 +310,9 @@ class Pipeline:
             self._fail(flight.jobs, ResourceError(reason, configfile=self._journal_path), None)
         except Exception:  # noqa: BLE001  # the boundary: this batch fails, the others go on
             self._log.exception("batch.failed")
-            self._fail(flight.jobs, InternalError("kdbd failed to store this; see its log"), None)
+            self._fail(
+                flight.jobs, InternalError("kdbd failed to store this; its log tells more"), None
+            )
         else:
             self._apply(flight, replaced)
         self._advance()
@@ -307,22 +329,20 @@ class Pipeline:
             if identity is None
             or any(change.backend.identity == identity for change in _changes(job))
         ]
-        self._anew([job for job in jobs if job not in at_fault], at_fault)
+        self._anew([job for job in jobs if job not in at_fault])
         for job in at_fault:
-            if not job.future.cancelled():
-                job.future.set_exception(error)
+            job.fail(error)
 
-    def _anew(self, jobs: list[_Job], dropped: Iterable[_Job] = ()) -> None:
+    def _anew(self, jobs: list[_Job]) -> None:
         """Prepare these jobs, and all that were prepared on top, once more."""
         again = [*jobs, *self._prepared]
-        commits = [job.commit for job in (*again, *dropped) if job.commit is not None]
         self._prepared = []
         self._alone = None
         if self._slicing is not None:
             again.append(self._slicing[0])
             self._slicing[1].close()
             self._slicing = None
-        self._database.forget(commits)
+        self._database.forget()
         for job in again:
             job.draft = job.commit = job.structure = None
         self._waiting.extendleft(reversed(again))
@@ -356,8 +376,7 @@ class Pipeline:
             self._stores.note(commit)
             if job is self._alone:
                 self._alone = None
-            if not job.future.cancelled():
-                job.future.set_result(Outcome(commit.revision, draft.answer, commit))
+            job.finish(Outcome(commit.revision, draft.answer, commit))
         for job in flight.jobs:
             assert job.commit is not None
             self._loop.call_soon(self._announce, job.commit)

@@ -114,7 +114,8 @@ class Rewriter:
             if not file.dirty or file.in_batch:
                 return not file.dirty
             try:
-                await self._attempt(file)
+                async with file.rewriting:
+                    await self._attempt(file)
             except FileEdited:
                 continue
             except FileRefused as refused:

@@ -9,8 +9,10 @@ reading and writing is the worker's.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from time import time
 from typing import Any, NamedTuple, Protocol
 
 from sortedcontainers import SortedDict
@@ -39,7 +41,7 @@ from kdbd.store import dump
 from kdbd.store.disk import Disk, FileStat
 from kdbd.store.journal import BackendRow, Journal
 from kdbd.store.locations import DEFAULT_FILE, ELEKTRA_FILE, Locations
-from kdbd.store.persist import Persistence, digest_of
+from kdbd.store.persist import FileEdited, FileRefused, Persistence, digest_of
 from kdbd.worker import Worker
 
 __all__ = ["Stores"]
@@ -269,7 +271,39 @@ class Stores:
             raise ResourceError(f"A mountpoint's file cannot be read: {error}") from error
         permanent = frozenset(file.row.identity for file in self.files.values() if file.default)
         complete(commit, self.database.roots, roots, permanent)
+        assert commit.structure is not None
+        for backend in commit.structure.unmounted:
+            await self._settle(self.files[backend.identity])
         return roots, loaded
+
+    async def _settle(self, file: BackendFile) -> None:
+        """Write what a file lacks before its backend goes; raise what keeps it from being whole."""
+        async with file.rewriting:
+            if not file.unwritten:
+                return
+            if file.backend.damage is not None:
+                raise file.backend.damage
+            write = file.write(file.chunks(), revision=self.database.revision)
+            name = escape(file.backend.mountpoint)
+            try:
+                row = await self._worker.run(self._persistence.stage, write)
+                replaced = await self._worker.run(
+                    self._persistence.replace_staged, row, write.stat, time=time(), announced=0
+                )
+            except FileEdited as edited:
+                raise ResourceError(
+                    f"{file.path} was just edited. Try again, so that the edit is seen first"
+                ) from edited
+            except (FileRefused, sqlite3.Error) as refused:
+                raise ResourceError(
+                    f"{name} has changes that its file does not hold yet, and {file.path} cannot be"
+                    " written. Make room, then unmount again",
+                    configfile=file.path,
+                ) from refused
+            file.replaced(replaced)
+            if replaced.error is not None:
+                raise ResourceError(f"{file.path} cannot be replaced: {replaced.error}")
+            file.unwritten = {}
 
     def restructured(self, commit: Commit, loaded: dict[int, BackendFile]) -> None:
         """Take in the files of a durable structural commit."""

@@ -11,7 +11,8 @@ import pytest
 # With --import-mode=importlib pytest puts no directory of tests on the path.
 sys.path[:0] = [str(Path(__file__).resolve().parents[depth]) for depth in (0, 1)]
 
-from private_bus import PrivateBus  # noqa: E402 - needs the path above
+from daemon_process import DaemonProcess  # noqa: E402 - needs the path above
+from private_bus import PrivateBus  # noqa: E402 - the same
 
 
 @pytest.fixture
@@ -26,4 +27,11 @@ def system_bus() -> Iterator[PrivateBus]:
     """Run a system bus of the test's own, with the project's policies."""
     policies = Path(__file__).resolve().parents[2] / "dbus-policy"
     with PrivateBus("system", policies=(policies,)) as running:
+        yield running
+
+
+@pytest.fixture
+def kdbd(bus: PrivateBus, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """Run a kdbd of the test's own, on stores of its own."""
+    with DaemonProcess(bus, tmp_path) as running:
         yield running

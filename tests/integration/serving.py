@@ -81,6 +81,8 @@ async def serving(
 ) -> AsyncIterator[Running]:
     """Run a transport on `bus` for the time of the block."""
     running = Running()
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
     ready = asyncio.Event()
 
     def vanished(unique_name: str) -> None:
@@ -113,6 +115,7 @@ async def serving(
         waiting.cancel()
         running.task.cancel()
         await asyncio.gather(running.task, waiting, *tasks, return_exceptions=True)
+        assert unhandled == []
 
 
 class Answer(NamedTuple):

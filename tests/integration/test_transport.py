@@ -30,7 +30,7 @@ from kdbd.bus import library
 from kdbd.bus.body import MAX_BODY_BYTES
 from kdbd.bus.frames import MAX_MESSAGE_BYTES
 from kdbd.bus.transport import BusUnavailable, Call, CallFailed, Credentials, NameTaken, Transport
-from kdbd.bus.writer import MAX_QUEUED_BYTES
+from kdbd.bus.outgoing import MAX_QUEUED_BYTES
 from private_bus import PrivateBus
 
 LIMITS = "org.libelektra.KDB1.Error.LimitsExceeded"
@@ -166,7 +166,7 @@ async def test_a_queue_above_its_bound_loses_the_oldest_signals_first(bus: Priva
                     await asyncio.sleep(0)  # let the socket fill, so that a message is half sent
             writer = running.transport._writer
             assert writer is not None
-            assert writer._queued_bytes <= MAX_QUEUED_BYTES
+            assert writer.queued_bytes <= MAX_QUEUED_BYTES
             bus.resume()
 
             def work() -> list[int]:
@@ -207,6 +207,32 @@ async def test_a_bus_that_takes_nothing_is_connected_to_anew(bus: PrivateBus) ->
     assert running.connected == 2
 
 
+async def test_a_bus_that_leaves_a_single_message_unread_is_connected_to_anew(
+    bus: PrivateBus,
+) -> None:
+    async with serving(bus, stall_s=0.2) as running:
+        bus.suspend()
+        running.transport.signal(*SIGNAL, "s", ["user:/a"])
+        await running.log.wait_for("bus.lost")
+        bus.resume()
+        await running.log.wait_for("bus.connected", 2)
+    assert [values for _, event, values in running.log.events if event == "bus.lost"] == [
+        {"reason": "the bus took nothing for 0.2 s"}
+    ]
+
+
+def until_answered(client: Client) -> Answer:
+    """Call until a connection of the service lives long enough to answer."""
+    unanswered = {
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+        "org.freedesktop.DBus.Error.NameHasNoOwner",
+    }
+    while (answer := client.call("Echo", "s", ("a",))).error in unanswered:
+        pass
+    return answer
+
+
 async def test_a_subscriber_that_never_reads_does_not_silence_the_service() -> None:
     # The default limit is 127 MiB; with 2 MB dbus-daemon stops to read from the service sooner.
     limits = '  <limit name="max_outgoing_bytes">2000000</limit>\n'
@@ -225,8 +251,7 @@ async def test_a_subscriber_that_never_reads_does_not_silence_the_service() -> N
                         running.transport.signal(*SIGNAL, "s", [f"user:/key/{number}"])
                     await running.transport.drain()
                     assert number < 200_000, "dbus-daemon took it all"
-                await running.log.wait_for("bus.connected", 2)
-                assert await to_thread(client.call, "Echo", "s", ("a",)) == Answer("", ("a",))
+                assert await to_thread(until_answered, client) == Answer("", ("a",))
 
 
 async def test_a_caller_that_never_reads_does_not_silence_the_service() -> None:
@@ -243,11 +268,6 @@ async def test_a_caller_that_never_reads_does_not_silence_the_service() -> None:
         except OSError:
             pass  # what it sends is not read any more
 
-    def ask(client: Client) -> Answer:
-        while (answer := client.call("Get")).error:
-            assert answer.error == "org.freedesktop.DBus.Error.NoReply"
-        return answer
-
     with PrivateBus(extra=limits) as bus:
         async with serving(bus, dispatch, stall_s=0.3):
             with (
@@ -256,7 +276,7 @@ async def test_a_caller_that_never_reads_does_not_silence_the_service() -> None:
             ):
                 deaf.socket.settimeout(1)
                 await to_thread(flood, deaf)
-                assert await to_thread(ask, client) == Answer("", (bytes(10_000),))
+                assert await to_thread(until_answered, client) == Answer("", (bytes(10_000),))
 
 
 async def test_a_restarted_bus_is_joined_again(bus: PrivateBus) -> None:
@@ -744,20 +764,16 @@ async def test_a_call_whose_descriptors_find_no_room_comes_without(bus: PrivateB
         with await to_thread(Client, bus.address, enable_fds=True) as client:
             fds = tuple(memfd(b"x") for _ in range(5))
             assert await to_thread(client.call, "Take", "hhhhh", fds) == Answer("", (5,))
-            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             before = open_fds()
-            resource.setrlimit(
-                resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 2, hard)
-            )
+            spare = os.dup(fds[0])  # the lowest free number: two more will fit, five will not
+            resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 3, hard))
             try:
-                spare = [os.dup(fds[0]) for _ in range(1)]
                 answer = await to_thread(client.call, "Take", "hhhhh", fds)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                os.close(spare)
             assert answer == Answer("", (0,))
-            for fd in spare:
-                os.close(fd)
             assert open_fds() == before
             assert await to_thread(client.call, "Take", "hhhhh", fds) == Answer("", (5,))
             for fd in fds:

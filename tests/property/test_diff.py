@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from kdb.model import content, subtree
 from kdb.model.content import Content
 from kdb.model.diff import Diff
-from kdb.model.names import from_parts
 from kdb.model.names import Namespace as Ns
+from kdb.model.names import from_parts
 
 # Few names and contents, so that states meet in each way often.
 NAMES = st.builds(
@@ -17,7 +17,8 @@ NAMES = st.builds(
     st.sampled_from([Ns.SPEC, Ns.USER, Ns.SYSTEM]),
     st.lists(st.sampled_from("ab"), max_size=2),
 )
-PARENTS = NAMES | st.builds(from_parts, st.just(Ns.CASCADING), st.lists(st.sampled_from("ab"), max_size=2))  # fmt: skip
+EVERYWHERE = NAMES.map(lambda name: bytes((Ns.CASCADING,)) + name[1:])
+PARENTS = NAMES | EVERYWHERE
 VALUES = [
     content.make("1"),
     content.make("2"),

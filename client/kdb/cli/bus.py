@@ -10,9 +10,9 @@ import os
 import socket
 import struct
 
-from kdb import protocol
 from kdb._address import bus_address, socket_paths
 from kdb.cli import marshal
+from kdb.protocol import BUS_NAME, INTERFACE, OBJECT_PATH
 
 __all__ = ["Bus", "CallError", "NoService"]
 
@@ -25,7 +25,7 @@ _TIMEOUT_S = 30.0
 _RETURN, _ERROR = 2, 3
 _NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
 _DBUS = ("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
-_ROOT = (protocol.OBJECT_PATH, protocol.INTERFACE, protocol.BUS_NAME)
+_ROOT = (OBJECT_PATH, INTERFACE, BUS_NAME)
 
 
 class CallError(Exception):
@@ -67,7 +67,7 @@ class Bus:
             contract = {"directory": ("s", self._directory)}
             self._directory = None
             (path,) = self._ask(_ROOT, "Open", "a{sv}", (contract,))
-            self._target = (path, protocol.INTERFACE, protocol.BUS_NAME)
+            self._target = (path, INTERFACE, BUS_NAME)
         return self._ask(self._target, member, signature, values)
 
     def root(self, member: str, signature: str = "", *values: Any) -> list[Any]:
@@ -130,7 +130,7 @@ class Bus:
             body_bytes, _, fields_bytes = struct.unpack_from(order + "III", self._data, 4)
             body_start = 16 + fields_bytes + -fields_bytes % 8
             self._need(body_start + body_bytes)
-            (pairs,) = marshal.decode("a(yv)", self._data[12 : 16 + fields_bytes], order)
+            (pairs,) = marshal.decode("a(yv)", self._data, order, 12)
             body = self._data[body_start : body_start + body_bytes]
             self._data = self._data[body_start + body_bytes :]
             fields = {code: value for code, (_, value) in pairs}

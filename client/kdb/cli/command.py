@@ -163,7 +163,8 @@ def checked(name: str) -> str:
 def canonical(name: str) -> str:
     """Return a name, which the service has accepted, in its canonical form."""
     special = ("//", "/.", "/%", "/#", "\\")
-    if name[-1] != "/" and not any(each in name for each in special):
+    root = name.count("/") == 1
+    if (root or name[-1] != "/") and not any(each in name for each in special):
         return name
     # Only such names need the rules, whose import takes 4 ms.
     from kdb.model.names import escape, unescape
@@ -190,10 +191,10 @@ def kind_of(error: CallError) -> str:
 
 def _report(command: str, error: CallError) -> int:
     """Print an error of the key database, and return the exit code for it."""
-    from kdb import wire
+    from kdb.dbus_errors import from_dbus_error
     from kdb.model.errors import InstallationError, InvalidName, NameTooLong
 
-    found = wire.from_dbus_error(error.name, error.text)
+    found = from_dbus_error(error.name, error.text)
     if isinstance(found, (InvalidName, NameTooLong)):
         failure = invalid_name(command, f"Invalid Keyname: {found}")
     elif isinstance(found, InstallationError):
@@ -206,4 +207,3 @@ def _report(command: str, error: CallError) -> int:
         failure = Failure(KDB_ERROR, text)
     warn(failure.text)
     return failure.code
-

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from kdb.cli import listing
-from kdb.cli.command import OK, bus_for, canonical, checked, say, wrong_arguments
+from kdb.cli.bus import CallError
+from kdb.cli.command import OK, bus_for, canonical, checked, kind_of, say, wrong_arguments
 from kdb.cli.options import InvalidOption
 
 __all__ = ["ARGUMENTS", "OPTIONS", "run"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kdb.cli.bus import Bus
 
 ARGUMENTS = "[-0] [-m <depth>] [-M <depth>] <name>"
 OPTIONS = {"min-depth": "m:", "max-depth": "M:", "null": "0"}
@@ -26,7 +31,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
         raise wrong_arguments("the maximum depth has to be larger than the minimum depth")
     name = checked(arguments[0])
     bus = bus_for(name)
-    found = list(listing.names(bus, name))
+    found = _names(bus, name)
     root = _depth_of(canonical(name))
     # A slash at the end stands for the level below.
     least, most = root + least, _UNBOUNDED if most < 0 else root + most + name.endswith("/")
@@ -49,6 +54,16 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
             shown.append(f"{each} {depth}{end}" if "d" in options else each + end)
     say("".join(shown))
     return OK
+
+
+def _names(bus: Bus, name: str) -> list[str]:
+    try:
+        return list(listing.names(bus, name))
+    except CallError as error:
+        # Defaults are made by look-ups and stored nowhere, so there is nothing to list.
+        if kind_of(error) == "Interface" and name.startswith("default:"):
+            return []
+        raise
 
 
 def _count(found: list[str], name: str, whole: str) -> int:

@@ -34,10 +34,13 @@ def encode(signature: str, values: Sequence[Any]) -> bytes:
     return bytes(out)
 
 
-def decode(signature: str, data: bytes, order: str = "<") -> list[Any]:
-    """Return the values of a message body. *order* is ``<`` or ``>``, the sender's byte order."""
+def decode(signature: str, data: bytes, order: str = "<", position: int = 0) -> list[Any]:
+    """Return the values in *data* from *position* on, to whose begin they are aligned.
+
+    *order* is ``<`` or ``>``, the sender's byte order.
+    """
     values = []
-    position = at = 0
+    at = 0
     while at < len(signature):
         value, position, at = _take(data, position, signature, at, order)
         values.append(value)

@@ -23,9 +23,7 @@ class InvalidOption(Exception):
     """An option that is not known, or whose argument is missing or wrong."""
 
 
-def parse(
-    arguments: Sequence[str], options: Mapping[str, str]
-) -> tuple[dict[str, str], list[str]]:
+def parse(arguments: Sequence[str], options: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the options, by their letters with their arguments, and the other arguments.
 
     *options* maps long names to letters; a letter with a colon takes an argument.

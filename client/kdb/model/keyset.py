@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import overload
 
 from kdb.model import lookup, names, subtree, tracking
 from kdb.model.constants import KEY_LOCK_NAME, KS_END
 from kdb.model.content import Content
-from kdb.model.errors import SemanticError
+from kdb.model.errors import KDBError
 from kdb.model.exceptions import KDBException, KeyException, KeyInvalidName
 from kdb.model.iteration import Identity, ValueIterator
 from kdb.model.key import Key, name_of
@@ -32,6 +33,8 @@ __all__ = ["KeySet"]
 
 # Up to so many new names are put one by one into the ordered names; more are sorted in at once.
 _FEW = 8
+
+_CONTENT = attrgetter("_content")
 
 
 class KeySet:
@@ -88,7 +91,7 @@ class KeySet:
 
         A cascading name is looked up by the rule of `kdb.model.lookup`; a default that is found in
         a specification gives a new key in default:/. An invalid name finds nothing. Raises
-        KDBException for specifications that link too deep.
+        KDBException for specifications that link too deep, and names that would get too long.
         """
         if isinstance(key, int):
             return self._key(self._names()[key]) if -len(self) <= key < len(self) else None
@@ -238,7 +241,9 @@ class KeySet:
 
     def _contents(self) -> dict[bytes, Content]:
         """Return the content of each key, by name."""
-        return self._held | {name: key._content for name, key in self._live.items()}
+        contents = dict(self._held)
+        contents.update(zip(self._live, map(_CONTENT, self._live.values()), strict=True))
+        return contents
 
     def _changes(self, parent: bytes) -> Changes:
         """Return what changed against the base at and below `parent`; see `tracking.changes`."""
@@ -316,7 +321,7 @@ class KeySet:
             return self._key(name) if name in self._held else None
         try:
             found = lookup.lookup(name, self._content)
-        except SemanticError as error:
+        except KDBError as error:
             raise KDBException(error) from error
         if found is None:
             return None

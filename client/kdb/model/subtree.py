@@ -21,13 +21,16 @@ EVERYWHERE = tuple(Namespace)[Namespace.CASCADING :]
 def ranges(
     parent: bytes, namespaces: Iterable[Namespace] = EVERYWHERE
 ) -> tuple[tuple[bytes, bytes], ...]:
-    """Return (start, end) of each range that the unescaped name `parent` covers.
+    """Return (start, end) of each range that the unescaped name `parent` covers in `namespaces`.
 
-    `namespaces` are those that a cascading parent covers; another parent covers only its own.
+    A cascading parent covers one in each of them, another at most that of its own namespace.
     """
-    if names.namespace(parent) is not Namespace.CASCADING:
-        return ((parent, names.end_of_subtree(parent)),)
-    starts = (names.in_namespace(parent, namespace) for namespace in namespaces)
+    own = names.namespace(parent)
+    starts = (
+        names.in_namespace(parent, namespace)
+        for namespace in namespaces
+        if own in (namespace, Namespace.CASCADING)
+    )
     return tuple((start, names.end_of_subtree(start)) for start in starts)
 
 

@@ -122,7 +122,8 @@ class Transport:
                     ready()
                     never = False
                 try:
-                    reason = await connection.lost
+                    # Shielded, since a cancelled future would seem to be lost already.
+                    reason = await asyncio.shield(connection.lost)
                 finally:
                     connection.close()
                 self._log.warning("bus.lost", reason=str(reason))

@@ -1,49 +1,38 @@
-"""What is to be sent on the bus: a bounded queue, written when the socket takes it.
+"""Writes what is to be sent when the socket takes it, and notices when the bus does not.
 
 The writers of dbus-next and dbus-fast end the connection when the socket takes nothing for a
 moment (EAGAIN), which 1,000 to 3,000 signals at once make happen (measured). This one keeps the
 rest and waits, and joins many small messages into one write.
 
-Rules:
-
-- Messages leave in the order in which they were put, and whole: after a change of the socket a
-  half-sent signal is sent again from its start.
-- Above `MAX_QUEUED_BYTES` the oldest signals are dropped, then the oldest replies. Those who
-  follow the signals see the gap in the revisions of `Committed`; those who wait for a reply run
-  into their time-out. The newest message always stays.
-- Signals outlive the connection they were put on; replies and calls go with it, since a bus
-  passes a reply on only from the connection that got the call.
-- Between two bytes that the socket takes lie at most `stall_s`; then `on_stalled` is called.
+A bus that stopped, or that does not read from kdbd because one subscriber never reads, shows
+only in the kernel: what was written stays in the socket's queue. So while there is traffic that
+queue is looked at five times in `stall_s`; without traffic nothing wakes up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import fcntl
 import socket
+import struct
+import termios
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["HIGH_WATER_BYTES", "MAX_QUEUED_BYTES", "Writer"]
+from kdbd.bus.outgoing import MAX_QUEUED_BYTES, Outgoing
 
-MAX_QUEUED_BYTES = 8 << 20
-# From here on no more calls should be read: their replies would have to wait too.
-HIGH_WATER_BYTES = 4 << 20
-_LOW_WATER_BYTES = 1 << 20
-# What one write carries at most; a Unix socket takes about 200 KiB before it is full.
-_BATCH_BYTES = 128 << 10
+__all__ = ["Writer"]
 
-
-class _Message(NamedTuple):
-    data: bytes
-    fds: tuple[int, ...]
-    is_signal: bool
+# From here on no more calls are read, whose replies would have to wait too; until here.
+_HIGH_WATER_BYTES = MAX_QUEUED_BYTES // 2
+_LOW_WATER_BYTES = MAX_QUEUED_BYTES // 8
+_LOOKS = 5
 
 
 class Writer:
-    """The queue of outgoing messages and the socket that it is written to, if there is one."""
+    """The outgoing messages and the socket that they are written to, if there is one."""
 
     def __init__(
         self,
@@ -56,66 +45,66 @@ class Writer:
     ) -> None:
         """Write with `loop`.
 
-        `on_failed` is called when the socket fails or takes nothing for `stall_s`
-        (TimeoutError); `on_full` when the queue grows above `HIGH_WATER_BYTES` (True) and when
-        it has become short again (False).
+        `on_failed` is called when the socket fails, or the bus took nothing for `stall_s`
+        (TimeoutError); `on_full` when too much is queued (True) and when it no longer is.
         """
         self._loop = loop
-        self._stall_s = stall_s
+        self._look_s = stall_s / _LOOKS
         self._on_failed = on_failed
         self._on_full = on_full
         self._log = log
-        self._queue: deque[_Message] = deque()
-        self._queued_bytes = 0
-        self._sent_of_head = 0
-        self._put_count = self._done_count = 0
+        self._queue = Outgoing()
         self._drains: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._socket: socket.socket | None = None
         self._flush_soon: asyncio.Handle | None = None
-        self._stall: asyncio.TimerHandle | None = None
-        self._full = False
-        self._held = False
+        self._waiting = self._full = self._held = False
+        self._look: asyncio.TimerHandle | None = None
+        self._looks_in_vain = self._unread = self._written = 0
+
+    @property
+    def queued_bytes(self) -> int:
+        """Return how much waits to be written."""
+        return self._queue.queued_bytes
+
+    def attach(self, connected: socket.socket) -> None:
+        """Write to `connected` from now on, a non-blocking socket."""
+        self._socket = connected
+        self._looks_in_vain = self._unread = self._written = 0
+        self._flush_later()
+
+    def detach(self) -> None:
+        """Let go of the socket; keep the signals only, and end every `drain`."""
+        self._wait_for_room(False)
+        self._socket = None
+        for handle in (self._flush_soon, self._look):
+            if handle is not None:
+                handle.cancel()
+        self._flush_soon = self._look = None
+        self._queue.leave_connection()
+        self._end_drains(self._queue.put_count)
+        self._set_full(False)
 
     def hold(self) -> None:
         """Let messages gather until the next `flush`, which the caller owes."""
         self._held = True
 
-    def attach(self, connected: socket.socket) -> None:
-        """Write to `connected` from now on, a non-blocking socket."""
-        self._socket = connected
-        self._schedule()
-
-    def detach(self) -> None:
-        """Let go of the socket; keep the signals only, and end every `drain`."""
-        if self._socket is not None:
-            self._wait_no_more()
-            self._socket = None
-        if self._flush_soon is not None:
-            self._flush_soon.cancel()
-            self._flush_soon = None
-        self._sent_of_head = 0
-        self._keep(lambda message: message.is_signal)
-        while self._drains:
-            self._finish(self._drains.popleft()[1])
-        self._set_full(False)
-
     def put(self, data: bytes, fds: Sequence[int] = (), *, is_signal: bool = False) -> None:
         """Queue one message. `fds` are duplicated; they stay the caller's. Raises OSError."""
-        own = tuple(os.dup(fd) for fd in fds) if fds else ()
-        self._queue.append(_Message(data, own, is_signal))
-        self._put_count += 1
-        self._queued_bytes += len(data)
-        if self._queued_bytes > HIGH_WATER_BYTES:
-            self._bound()
+        self._queue.put(data, fds, is_signal=is_signal)
+        if self._queue.queued_bytes > _HIGH_WATER_BYTES:
+            signals, others = self._queue.bound()
+            if signals or others:
+                self._log.warning("bus.dropped", signals=signals, others=others)
+            self._set_full(True)
         if not self._held:
-            self._schedule()
+            self._flush_later()
 
     async def drain(self) -> None:
         """Wait until all that is queued now was written, or given up as there is no bus."""
-        if self._socket is None or self._done_count == self._put_count:
+        if self._socket is None or not self._queue:
             return
         done: asyncio.Future[None] = self._loop.create_future()
-        self._drains.append((self._put_count, done))
+        self._drains.append((self._queue.put_count, done))
         await done
 
     def flush(self) -> None:
@@ -124,142 +113,78 @@ class Writer:
         if self._flush_soon is not None:
             self._flush_soon.cancel()
             self._flush_soon = None
-        if self._socket is None or (self._stall is not None and not self._queue):
+        if self._socket is None or not self._queue:
             return
         try:
-            while self._queue:
-                if not self._write(self._socket):
-                    self._wait()
-                    break
-            else:
-                self._wait_no_more()
+            while self._queue and self._write(self._socket):
+                pass
         except OSError as error:
             self._on_failed(error)
             return
-        while self._drains and self._drains[0][0] <= self._done_count:
-            self._finish(self._drains.popleft()[1])
-        if self._full and self._queued_bytes < _LOW_WATER_BYTES:
+        self._wait_for_room(bool(self._queue))
+        if self._look is None:
+            self._look = self._loop.call_later(self._look_s, self._look_at_socket)
+        if self._drains:
+            self._end_drains(self._queue.done_count)
+        if self._full and self._queue.queued_bytes < _LOW_WATER_BYTES:
             self._set_full(False)
 
     def _write(self, connected: socket.socket) -> bool:
-        """Write once, as much as fits; return whether the socket took all of it."""
-        queue = self._queue
-        head = queue[0]
-        data: bytes | memoryview
-        if head.fds and not self._sent_of_head:
-            data = head.data
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", head.fds))]
-            try:
-                sent = connected.sendmsg([data], rights)
-            except (BlockingIOError, InterruptedError):
-                return False
-        else:
-            data = head.data
-            if self._sent_of_head:
-                data = memoryview(data)[self._sent_of_head :]
-            if len(queue) > 1 and len(data) < _BATCH_BYTES:
-                data = self._batch(data)
-            try:
-                sent = connected.send(data)
-            except (BlockingIOError, InterruptedError):
-                return False
-        took_all = sent == len(data)
-        sent += self._sent_of_head
-        while queue and sent >= len(queue[0].data):
-            sent -= len(queue[0].data)
-            self._forget(queue.popleft())
-        self._sent_of_head = sent
-        self._restart_stall()
-        return took_all
+        """Write once; return whether the socket took all of it."""
+        data, fds = self._queue.next_write()
+        try:
+            if fds:
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))
+                count = connected.sendmsg([data], [rights])
+            else:
+                count = connected.send(data)
+        except (BlockingIOError, InterruptedError):
+            return False
+        self._written += count
+        self._queue.sent(count)
+        return count == len(data)
 
-    def _batch(self, first: bytes | memoryview) -> bytes:
-        parts = [first]
-        size = len(first)
-        following = iter(self._queue)
-        next(following)
-        for message in following:
-            size += len(message.data)
-            if message.fds or size > _BATCH_BYTES:
-                break
-            parts.append(message.data)
-        return b"".join(parts)
-
-    def _schedule(self) -> None:
-        if self._flush_soon is None and self._stall is None and self._socket is not None:
+    def _flush_later(self) -> None:
+        if self._flush_soon is None and not self._waiting and self._socket is not None:
             self._flush_soon = self._loop.call_soon(self.flush)
 
-    def _wait(self) -> None:
-        if self._stall is None and self._socket is not None:
-            self._loop.add_writer(self._socket, self.flush)
-            self._stall = self._loop.call_later(self._stall_s, self._stalled)
-
-    def _wait_no_more(self) -> None:
-        if self._stall is not None and self._socket is not None:
-            self._loop.remove_writer(self._socket)
-            self._stall.cancel()
-            self._stall = None
-
-    def _restart_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = self._loop.call_later(self._stall_s, self._stalled)
-
-    def _stalled(self) -> None:
-        self._on_failed(TimeoutError(f"the bus took nothing for {self._stall_s} s"))
-
-    def _bound(self) -> None:
-        """Drop what is too much, see the module's rules; and say that the queue is full."""
-        if self._queued_bytes > MAX_QUEUED_BYTES:
-            # Down to three quarters, so that a stalled queue is not walked for every message.
-            excess = self._queued_bytes - MAX_QUEUED_BYTES * 3 // 4
-            for signals in (True, False):
-                excess = self._drop(excess, signals=signals)
-        self._set_full(True)
-
-    def _drop(self, excess: int, *, signals: bool) -> int:
-        last = self._queue[-1]
-        half_sent = self._queue[0] if self._sent_of_head else None
-        dropped = 0
-
-        def stays(message: _Message) -> bool:
-            nonlocal excess, dropped
-            if (
-                excess <= 0
-                or message is last
-                or message is half_sent
-                or message.is_signal != signals
-            ):
-                return True
-            excess -= len(message.data)
-            dropped += 1
-            return False
-
-        self._keep(stays)
-        if dropped:
-            self._log.warning("bus.dropped", messages=dropped, signals=signals)
-        return excess
-
-    def _keep(self, stays: Callable[[_Message], bool]) -> None:
-        kept: deque[_Message] = deque()
-        for message in self._queue:
-            if stays(message):
-                kept.append(message)
+    def _wait_for_room(self, wait: bool) -> None:
+        if wait is not self._waiting and self._socket is not None:
+            self._waiting = wait
+            if wait:
+                self._loop.add_writer(self._socket, self.flush)
             else:
-                self._forget(message)
-        self._queue = kept
+                self._loop.remove_writer(self._socket)
 
-    def _forget(self, message: _Message) -> None:
-        self._queued_bytes -= len(message.data)
-        self._done_count += 1
-        for fd in message.fds:
-            os.close(fd)
+    def _look_at_socket(self) -> None:
+        """See whether the bus has read something since the last look; give up after `stall_s`.
+
+        What the kernel reports has its own overhead on top of the bytes written, so a queue that
+        grew by less than was written shows that the bus reads; in a queue that grew by more it
+        may still, but not five times in a row.
+        """
+        self._look = None
+        if self._socket is None:
+            return
+        (unread,) = struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))
+        if unread == 0 and not self._queue:
+            self._looks_in_vain = self._unread = self._written = 0
+            return
+        in_vain = unread and unread >= self._unread + self._written
+        self._looks_in_vain = self._looks_in_vain + 1 if in_vain else 0
+        self._unread, self._written = unread, 0
+        if self._looks_in_vain >= _LOOKS:
+            self._on_failed(TimeoutError(f"the bus took nothing for {self._look_s * _LOOKS:g} s"))
+        else:
+            self._look = self._loop.call_later(self._look_s, self._look_at_socket)
+
+    def _end_drains(self, done_count: int) -> None:
+        while self._drains and self._drains[0][0] <= done_count:
+            done = self._drains.popleft()[1]
+            if not done.done():
+                done.set_result(None)
 
     def _set_full(self, full: bool) -> None:
         if full is not self._full:
             self._full = full
             self._on_full(full)
-
-    @staticmethod
-    def _finish(done: asyncio.Future[None]) -> None:
-        if not done.done():
-            done.set_result(None)

@@ -9,7 +9,7 @@ will have made of it; only the preparation of further commits looks at that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge as merge_sorted
 
@@ -76,9 +76,28 @@ class Backend:
             self.tree.pop(name, None)
         else:
             self.tree[name] = content
+        self.settle(name, revision)
+
+    def settle(self, name: bytes, revision: int) -> None:
+        """Forget what the commit of this revision was to make of the key: readers see it."""
         pending = self.ahead.get(name)
         if pending is not None and pending[0] == revision:
             del self.ahead[name]
+
+    def rebuild(
+        self, changes: Iterable[tuple[bytes, Content | None]]
+    ) -> SortedDict[bytes, Content]:
+        """Answer the keys with many changes made, which is faster than one by one.
+
+        May run beside readers: what they see stays as it is.
+        """
+        keys = dict(self.tree)
+        for name, content in changes:
+            if content is None:
+                keys.pop(name, None)
+            else:
+                keys[name] = content
+        return SortedDict(keys)
 
     @property
     def end(self) -> bytes:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+from sortedcontainers import SortedDict
 
 from kdb.model.content import Content
 from kdbd.core.backend import Backend
 
-__all__ = ["Caller", "Commit", "Draft", "KeyChange", "Kind", "Origin", "Structure"]
+__all__ = [
+    "REBUILD_CHANGES",
+    "Caller",
+    "Commit",
+    "Draft",
+    "KeyChange",
+    "Kind",
+    "Origin",
+    "Structure",
+]
 
 Kind = Literal["added", "changed", "removed"]
 Origin = Literal["client", "file", "mount"]
@@ -68,9 +79,16 @@ class Draft:
     unchanged_revision: int = 0
 
 
+# From so many changes on, keys are made anew beside the readers instead of one by one before them.
+REBUILD_CHANGES = 2_000
+
+
 @dataclass(slots=True, eq=False)
 class Commit:
-    """A change set with its revision. ``structure`` is filled in where mountpoints changed."""
+    """A change set with its revision.
+
+    ``structure`` is filled in where mountpoints changed, ``rebuilt`` where many keys did.
+    """
 
     revision: int
     changes: list[KeyChange]
@@ -78,6 +96,19 @@ class Commit:
     origin: Origin
     reason: str = ""
     structure: Structure | None = None
+    rebuilt: list[tuple[Backend, SortedDict[bytes, Content]]] = field(default_factory=list)
+
+    def rebuild(self) -> None:
+        """Make the backends' keys anew where the commit changes many; may run beside readers."""
+        if len(self.changes) < REBUILD_CHANGES or self.rebuilt:
+            return
+        by_backend: dict[Backend, list[tuple[bytes, Content | None]]] = {}
+        for change in self.changes:
+            if change.stored:
+                by_backend.setdefault(change.backend, []).append((change.name, change.new))
+        self.rebuilt = [
+            (backend, backend.rebuild(changes)) for backend, changes in by_backend.items()
+        ]
 
     def names(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Answer the announced names: added, changed, removed, each in key order, each once."""

@@ -14,14 +14,14 @@ A commit that changes what is mounted runs alone between ``prepare`` and ``apply
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 
 from kdb.model.errors import HistoryLost
 from kdb.model.names import PERSISTABLE, Namespace, escape, namespace_name
 from kdbd.core.backend import Backend
 from kdbd.core.commit import Caller, Commit, Draft, Origin
 from kdbd.core.recent import RecentChanges
-from kdbd.core.requests import Request, Slices
+from kdbd.core.requests import SLICE_KEYS, Request, Slices
 from kdbd.core.view import Mounts, View
 
 __all__ = ["Database", "root_name"]
@@ -41,6 +41,7 @@ class Database:
         self.recent = RecentChanges(revision)
         self.view = View({})
         self._directories: dict[str, View] = {}
+        self._ahead: set[Backend] = set()
         self._show()
 
     def directory_view(self, directory: str) -> View:
@@ -86,18 +87,27 @@ class Database:
 
     def admit(
         self, draft: Draft, caller: Caller, origin: Origin = "client", reason: str = ""
-    ) -> Commit:
+    ) -> Generator[None, None, Commit]:
         """Make a draft that changes something the next commit."""
         self.prepared += 1
-        for change in draft.changes:
+        for count, change in enumerate(draft.changes, start=1):
             change.backend.prepare(change.name, change.new, self.prepared)
+            self._ahead.add(change.backend)
+            if count % SLICE_KEYS == 0:
+                yield
         return Commit(self.prepared, draft.changes, caller, origin, reason)
 
     def apply(self, commit: Commit) -> None:
         """Let readers see a durable commit, the oldest prepared one."""
         assert commit.revision == self.revision + 1
+        for backend, tree in commit.rebuilt:
+            backend.tree = tree
         for change in commit.changes:
-            if change.stored:
+            if not change.stored:
+                continue
+            if commit.rebuilt:
+                change.backend.settle(change.name, commit.revision)
+            else:
                 change.backend.apply(change.name, change.new, commit.revision)
         self.revision = commit.revision
         self.recent.note(
@@ -105,11 +115,11 @@ class Database:
             [(change.backend.directory, change.name) for change in commit.changes],
         )
 
-    def forget(self, commits: Iterable[Commit]) -> None:
-        """Undo the preparation of these commits, which are all that are prepared."""
-        for commit in commits:
-            for change in commit.changes:
-                change.backend.ahead.clear()
+    def forget(self) -> None:
+        """Undo all preparation that was not applied."""
+        for backend in self._ahead:
+            backend.ahead.clear()
+        self._ahead.clear()
         self.prepared = self.revision
 
     def remount(self, roots: Mapping[str, Mounts]) -> None:

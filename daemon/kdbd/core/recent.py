@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from kdb.model.names import Namespace, in_namespace, is_below_or_same, namespace
 
@@ -25,9 +25,13 @@ class RecentChanges:
         self.since = revision
         self._log: deque[tuple[int, str, bytes]] = deque()
 
-    def note(self, revision: int, names: Iterable[tuple[str, bytes]]) -> None:
+    def note(self, revision: int, names: Collection[tuple[str, bytes]]) -> None:
         """Add the names of one commit; forget the oldest commits beyond the bound."""
         log = self._log
+        if len(names) > RECENT_NAMES:
+            log.clear()
+            self.since = revision
+            return
         log.extend((revision, directory, name) for directory, name in names)
         while len(log) > RECENT_NAMES:
             self.since = log[0][0]

@@ -231,7 +231,7 @@ class Journal:
         with self._transaction():
             size = sum(self._write(commit, time) for commit in commits)
             self._connection.execute(
-                "UPDATE state SET announced = ?, history_bytes = history_bytes + ?",
+                "UPDATE state SET announced = max(announced, ?), history_bytes = history_bytes + ?",
                 (announced, size),
             )
             self._connection.executemany(

@@ -13,7 +13,7 @@ from kdb.model.content import Content
 from kdb.model.exceptions import KDBException, KeyException, KeyInvalidName
 from kdb.model.key import Key
 from kdb.model.keyset import KeySet
-from kdb.model.names import unescape
+from kdb.model.names import MAX_NAME_BYTES, unescape
 from kdb.model.tracking import Put, Removed
 
 ORACLE = Path(__file__).parents[2] / "data" / "oracle"
@@ -182,6 +182,8 @@ def test_specifications_that_link_too_deep_are_an_error():
         ks.append(f"spec:/{number}", {"override/#0": f"/{number + 1}"})
     with pytest.raises(KDBException, match="C03200"):
         ks.lookup("/0")
+    with pytest.raises(KDBException, match="C01320"):
+        ks.lookup("/" + "a" * (MAX_NAME_BYTES - 1))
 
 
 def test_search_tells_the_position():

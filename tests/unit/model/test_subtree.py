@@ -20,7 +20,8 @@ NAMES = sorted(
     ("parent", "namespaces", "covered"),
     [
         ("user:/a", subtree.EVERYWHERE, "user:/a user:/a/b"),
-        ("user:/a", (), "user:/a user:/a/b"),
+        ("user:/a", PERSISTABLE, "user:/a user:/a/b"),
+        ("proc:/a", PERSISTABLE, ""),
         ("user:/a/b", subtree.EVERYWHERE, "user:/a/b"),
         ("user:/", subtree.EVERYWHERE, "user:/ user:/a user:/a/b user:/a- user:/ab"),
         ("dir:/b", subtree.EVERYWHERE, ""),
