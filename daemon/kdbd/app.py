@@ -40,6 +40,8 @@ JOURNAL_FILE = "journal.sqlite"
 # Commits deleted in one step of trimming: a few milliseconds of the writer's time.
 _TRIM_COMMITS = 200
 _TRIM_PAUSE_S = 0.1
+_TRIM_EVERY_S = 3600.0
+_TRIM_AFTER_CHANGES = 10_000
 # A directory whose last handle closed, but with commits or files still on their way.
 _RETIRE_AGAIN_S = 1.0
 
@@ -64,6 +66,8 @@ class App:
         self._ownership = Ownership()
         self._stopping = asyncio.Event()
         self._retiring = asyncio.Event()
+        self._trimming = asyncio.Event()
+        self._untrimmed = 0
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; raise KDBError where it cannot begin."""
@@ -87,8 +91,9 @@ class App:
         self._unhurried = Worker("kdbd-unhurried")
         self._reading = Worker("kdbd-reader")
         try:
-            await self._compose()
-            await self._live()
+            async with asyncio.TaskGroup() as tasks:
+                await self._compose(tasks)
+                await self._live(tasks)
         finally:
             for worker in (self._unhurried, self._reading, self._worker):
                 worker.close()
@@ -109,13 +114,13 @@ class App:
             os.chmod(state, 0o700)
         return os.path.join(state, JOURNAL_FILE)
 
-    async def _compose(self) -> None:
+    async def _compose(self, tasks: asyncio.TaskGroup) -> None:
         configuration, log = self._configuration, self._log
         persistence = Persistence(self._disk, self._journal)
         self._stores = Stores(configuration.locations, persistence, self._worker, log)
         self._database = await self._stores.open()
         self._pipeline = Pipeline(
-            self._database, self._stores, persistence, self._worker, self._announce, log
+            self._database, self._stores, persistence, self._worker, self._announce, tasks, log
         )
         self._rewriter = Rewriter(
             self._database,
@@ -152,7 +157,7 @@ class App:
         self._service = Service(context, self._rewriter, self._reader, self._reading)
         self._dispatcher = Dispatcher(self._service, self._transport, log)
 
-    async def _live(self) -> None:
+    async def _live(self, tasks: asyncio.TaskGroup) -> None:
         self._pipeline.announced = self._journal.announced()
         unannounced = self._unannounced()
         for file in list(self._stores.files.values()):
@@ -161,29 +166,25 @@ class App:
         gc.collect()
         gc.freeze()
         ready = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            serving = [
-                tasks.create_task(self._transport.run(ready.set)),
-                tasks.create_task(self._rewriter.run()),
-                tasks.create_task(self._trim()),
-                tasks.create_task(self._retire()),
-            ]
-            stopping = tasks.create_task(self._stopping.wait())
-            await asyncio.wait(
-                [tasks.create_task(ready.wait()), stopping, serving[0]],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            serving.append(tasks.create_task(self._announcer.run(unannounced)))
-            if ready.is_set():
-                self._log.info("ready", revision=self._database.revision, pid=os.getpid())
-                notify("READY=1")
-            await stopping
-            notify("STOPPING=1")
-            self._log.info("stopping")
-            await self._finish()
-            ready.set()
-            for task in serving:
-                task.cancel()
+        serving = [
+            tasks.create_task(self._transport.run(ready.set)),
+            tasks.create_task(self._rewriter.run()),
+            tasks.create_task(self._trim()),
+            tasks.create_task(self._retire()),
+        ]
+        waiting = tasks.create_task(ready.wait())
+        stopping = tasks.create_task(self._stopping.wait())
+        await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        serving.append(tasks.create_task(self._announcer.run(unannounced)))
+        if ready.is_set():
+            self._log.info("ready", revision=self._database.revision, pid=os.getpid())
+            notify("READY=1")
+        await stopping
+        notify("STOPPING=1")
+        self._log.info("stopping")
+        await self._finish()
+        for task in (*serving, waiting):
+            task.cancel()
 
     async def _finish(self) -> None:
         """Write what is left to write; the journal has it in any case."""
@@ -214,6 +215,10 @@ class App:
     def _announce(self, commit: Commit) -> None:
         self._announcer.announce(commit)
         self._rewriter.notice()
+        self._untrimmed += len(commit.changes)
+        if self._untrimmed >= _TRIM_AFTER_CHANGES:
+            self._untrimmed = 0
+            self._trimming.set()
 
     def _announced(self, revision: int) -> None:
         self._pipeline.announced = revision
@@ -251,7 +256,10 @@ class App:
                 keep_since=time() - configuration.history_s,
                 limit=_TRIM_COMMITS,
             )
-            await asyncio.sleep(_TRIM_PAUSE_S if more else 3600)
+            self._trimming.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TRIM_PAUSE_S if more else _TRIM_EVERY_S):
+                    await self._trimming.wait()
 
     async def _retire(self) -> None:
         """Give up the directories that no handle shows any more."""

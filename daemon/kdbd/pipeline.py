@@ -93,6 +93,7 @@ class Pipeline:
         persistence: Persistence,
         worker: Worker,
         announce: Callable[[Commit], None],
+        tasks: asyncio.TaskGroup,
         log: Any,
     ) -> None:
         self._database = database
@@ -100,6 +101,7 @@ class Pipeline:
         self._persistence = persistence
         self._worker = worker
         self._announce = announce
+        self._tasks = tasks
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Job] = deque()
@@ -108,7 +110,6 @@ class Pipeline:
         self._flight: _Flight | None = None
         self._alone: _Job | None = None
         self._refreshing = 0
-        self._tasks: set[asyncio.Task[None]] = set()
         self.announced = 0
 
     # Asking
@@ -205,7 +206,7 @@ class Pipeline:
         if job.alone:
             self._alone = job
         if structural:
-            self._spawn(self._restructure(job))
+            self._tasks.create_task(self._restructure(job))
         else:
             self._prepared.append(job)
 
@@ -300,7 +301,7 @@ class Pipeline:
         except FileEdited as edited:
             self._anew(flight.jobs)
             self._refreshing += 1
-            self._spawn(self._refresh(edited.identity))
+            self._tasks.create_task(self._refresh(edited.identity))
         except FileRefused as refused:
             error = _refusal(refused)
             self._fail(flight.jobs, error, refused.row.identity)
@@ -380,11 +381,6 @@ class Pipeline:
         for job in flight.jobs:
             assert job.commit is not None
             self._loop.call_soon(self._announce, job.commit)
-
-    def _spawn(self, work: Any) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _changes(job: _Job) -> Iterable[Any]:

@@ -1,7 +1,7 @@
 """From a call to the method that it names, and from what that comes to to its reply.
 
-A method is a plain function of the service: it answers the reply's body, or a future of it. Where
-it needs something that takes time first (who the caller is; a file that somebody edited), it
+A method is a plain function of the service: it answers the reply's body, or an awaitable of it.
+Where it needs something that takes time first (who the caller is; a file that somebody edited), it
 raises ``Await``: that is done, and the method is called again.
 
 Everything that is wrong with a call is an error of its own name; nothing of the service's inside
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from kdb.model.errors import InternalError, KDBError
@@ -100,11 +101,16 @@ class Dispatcher:
         try:
             result = handler(target.subject, call, *call.body)
         except Await as pending:
-            return self._later(call, method, handler, target, pending)
+            return self._wait(call, method, partial(handler, target.subject, call), pending)
         except KDBError as error:
             self._sender.error(call, error.dbus_name, str(error))
+            return None
+        if isinstance(result, Coroutine):
+            return self._await(call, method, result)
+        if isinstance(result, asyncio.Future):
+            result.add_done_callback(partial(self._finish, call, method))
         else:
-            self._answer(call, method, result)
+            self._reply(call, method, result)
         return None
 
     def _method(self, call: Call, target: Target) -> tuple[str, Method | None]:
@@ -122,12 +128,6 @@ class Dispatcher:
 
     def _refuse(self, call: Call, name: str, text: str) -> None:
         self._sender.error(call, _FREEDESKTOP + name, text)
-
-    def _answer(self, call: Call, method: Method, result: Any) -> None:
-        if isinstance(result, asyncio.Future):
-            result.add_done_callback(lambda done: self._finish(call, method, done))
-        else:
-            self._reply(call, method, result)
 
     def _finish(self, call: Call, method: Method, done: asyncio.Future[Any]) -> None:
         if done.cancelled():
@@ -152,26 +152,27 @@ class Dispatcher:
             for fd in fds:
                 os.close(fd)
 
-    async def _later(
-        self,
-        call: Call,
-        method: Method,
-        handler: Callable[..., Any],
-        target: Target,
-        pending: Await,
-    ) -> None:
+    async def _await(self, call: Call, method: Method, result: Awaitable[Any]) -> None:
         try:
-            for _ in range(_MAX_AWAITS):
-                await pending.what()
-                try:
-                    result = handler(target.subject, call, *call.body)
-                except Await as more:
-                    pending = more
-                    continue
-                if isinstance(result, asyncio.Future):
-                    result = await result
-                self._reply(call, method, result)
-                return
-            raise InternalError("What this call needs changes faster than it can be read")
+            answer = await result
         except Exception as error:  # noqa: BLE001  # the message boundary
             self._fail(call, error)
+        else:
+            self._reply(call, method, answer)
+
+    async def _wait(
+        self, call: Call, method: Method, handler: Callable[..., Any], pending: Await
+    ) -> None:
+        """Do what the method waits for, and call it again."""
+        await self._await(call, method, self._retry(call, handler, pending))
+
+    async def _retry(self, call: Call, handler: Callable[..., Any], pending: Await) -> Any:
+        for _ in range(_MAX_AWAITS):
+            await pending.what()
+            try:
+                result = handler(*call.body)
+            except Await as more:
+                pending = more
+                continue
+            return await result if isinstance(result, Awaitable) else result
+        raise InternalError("What this call needs changes faster than it can be read")

@@ -108,7 +108,7 @@ class Handling:
         if since:
             changed = database.changed_since(key, since, view)
             if changed is None:
-                return asyncio.ensure_future(self._get_after_history(handle, key, since))
+                return self._get_after_history(handle, key, since)
             if not changed:
                 handle.note_get(key)
                 return False, b"", [], revision
@@ -116,7 +116,7 @@ class Handling:
         handle.note_get(key)
         if len(keys) <= _AT_ONCE_KEYS:
             return _block_reply((True,), wire.pack_keys(keys), (revision,))
-        return asyncio.ensure_future(self._pack(keys, revision))
+        return self._pack(keys, revision)
 
     async def _get_after_history(self, handle: Handle, key: bytes, since: int) -> Any:
         database = self._context.database
@@ -150,7 +150,7 @@ class Handling:
         key = self._settable(handle, parent)
         block = block_data(data, indices, call.fds)
         if len(block) > _AT_ONCE_BYTES:
-            return asyncio.ensure_future(self._set_large(handle, caller, key, block))
+            return self._set_large(handle, caller, key, block)
         entries = _entries(wire.unpack_changes(block), key)
         self._context.fresh_names(handle.view, [entry.name for entry in entries])
         return self._submit(handle, caller, key, entries)

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from kdb.model.errors import HistoryLost, KeyNotFound, SemanticError
+from kdb.model.content import Content
+from kdb.model.errors import HistoryLost, KeyNotFound, LimitsExceeded, SemanticError
 from kdb.model.lookup import Found, lookup
 from kdb.model.names import PERSISTABLE, Namespace, escape, in_namespace, namespace, unescape
 from kdbd.bus.calls import Call
 from kdbd.bus.context import Context, view_of
-from kdbd.bus.values import utf8_value
+from kdbd.bus.values import is_utf8, utf8_value
 from kdbd.core.handles import Handle, parent_key
 from kdbd.core.mounts import MOUNTPOINTS, declared
 from kdbd.core.view import View
@@ -23,8 +24,9 @@ __all__ = ["DEFAULT_LIMIT", "MAX_REPLY_BYTES", "Reading"]
 DEFAULT_LIMIT = 10_000
 # Beyond 32 MiB the system bus drops the service; 8 MiB keep others' waiting short.
 MAX_REPLY_BYTES = 8 * 1024 * 1024
-# What a key takes in a reply beside its texts: lengths, padding, revision.
-_KEY_BYTES = 40
+# What a key, and a metadatum, takes in a reply beside its texts: lengths, padding, revision.
+_KEY_BYTES = 48
+_META_BYTES = 24
 
 Subject = View | Handle
 
@@ -42,17 +44,25 @@ class Reading:
         if isinstance(found.content.value, bytes):
             raise SemanticError(f"{escape(found.name)} is binary. Use Get, which answers bytes")
         try:
-            found.content.value.encode()
+            size = _utf8_bytes(found.content.value)
         except UnicodeEncodeError as error:
             raise SemanticError(
                 f"The value of {escape(found.name)} is no UTF-8. Use Get, which answers bytes"
             ) from error
+        _require_fitting(found.name, size + _KEY_BYTES)
         return (found.content.value,)
 
     def get(self, subject: Subject, call: Call, name: str) -> Sequence[Any]:
         found = self._look_up(view_of(subject), name)
         content = found.content
-        return escape(found.name), utf8_value(content.value), dict(content.meta), content.revision
+        value = utf8_value(content.value)
+        try:
+            _require_fitting(found.name, _size_of(escape(found.name), value, content))
+        except UnicodeEncodeError as error:
+            raise SemanticError(
+                f"The metadata of {escape(found.name)} are no UTF-8. Get them through a handle"
+            ) from error
+        return escape(found.name), value, dict(content.meta), content.revision
 
     def _look_up(self, view: View, name: str) -> Found:
         key = unescape(name)
@@ -71,9 +81,13 @@ class Reading:
         for name, content in self._page(view_of(subject), parent, after):
             text = escape(name)
             value = utf8_value(content.value)
-            size += len(text) * 2 + len(value) + _KEY_BYTES
-            size += sum(len(each) + len(datum) + 16 for each, datum in content.meta.items())
-            if len(keys) >= (limit or DEFAULT_LIMIT) or (keys and size > MAX_REPLY_BYTES):
+            try:
+                size += _size_of(text, value, content)
+            except UnicodeEncodeError:
+                continue  # it reaches clients through handles only
+            if not keys:
+                _require_fitting(name, size)
+            if len(keys) >= (limit or DEFAULT_LIMIT) or size > MAX_REPLY_BYTES:
                 more = True
                 break
             keys.append([text, value, dict(content.meta), content.revision])
@@ -87,7 +101,10 @@ class Reading:
         more = False
         for name, _ in self._page(view_of(subject), parent, after):
             text = escape(name)
-            size += len(text) * 2 + 8
+            try:
+                size += _utf8_bytes(text) + 8
+            except UnicodeEncodeError:
+                continue
             if len(found) >= (limit or DEFAULT_LIMIT) or (found and size > MAX_REPLY_BYTES):
                 more = True
                 break
@@ -134,7 +151,11 @@ class Reading:
                     since=last - 1, until=last, parents=parents, limit=-1
                 )
         _require_sendable(changes)
-        rows = [[change.revision, change.kind, escape(change.name)] for change in changes]
+        rows = [
+            [change.revision, change.kind, escape(change.name)]
+            for change in changes
+            if is_utf8(change.name)
+        ]
         return rows, covered < until, covered
 
     def list_mounts(self, subject: Subject, call: Call) -> Sequence[Any]:
@@ -146,6 +167,26 @@ class Reading:
                 [spec.mountpoint, spec.path, {"announce": "once"} if spec.announce_once else {}]
                 for spec in sorted(specs, key=lambda spec: spec.unescaped)
             ],
+        )
+
+
+def _utf8_bytes(text: str) -> int:
+    """Answer a text's size; raise UnicodeEncodeError where it holds bytes that are no UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _size_of(name: str, value: bytes, content: Content) -> int:
+    size = _utf8_bytes(name) + len(value) + _KEY_BYTES
+    for each, datum in content.meta.items():
+        size += _utf8_bytes(each) + _utf8_bytes(datum) + _META_BYTES
+    return size
+
+
+def _require_fitting(name: bytes, size: int) -> None:
+    if size > MAX_REPLY_BYTES:
+        raise LimitsExceeded(
+            f"{escape(name)} takes {size} bytes, and a reply has at most {MAX_REPLY_BYTES}. Get it"
+            " through a handle"
         )
 
 

@@ -102,6 +102,7 @@ class Writer:
     async def drain(self) -> None:
         """Wait until all that is queued now was written, or given up as there is no bus."""
         if self._socket is None or not self._queue:
+            await asyncio.sleep(0)  # whoever drains between slices of work counts on it
             return
         done: asyncio.Future[None] = self._loop.create_future()
         self._drains.append((self._queue.put_count, done))

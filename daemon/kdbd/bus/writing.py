@@ -114,10 +114,7 @@ class Writing:
         request = structure.unmount(view, name)
         return after(self._context.submit(caller, view, request, [MOUNTPOINTS]), _revision)
 
-    def sync(self, subject: Subject, call: Call) -> Answer:
-        return asyncio.ensure_future(self._sync())
-
-    async def _sync(self) -> Sequence[Any]:
+    async def sync(self, subject: Subject, call: Call) -> Sequence[Any]:
         await self._rewriter.sync()
         return ()
 

@@ -87,7 +87,7 @@ class RealDisk:
                 file.writelines(chunks)
                 file.flush()
                 _take_over(path, descriptor, 0o600 if private else 0o644)
-                os.fsync(descriptor)
+                self._sync(descriptor)
         except BaseException:
             self.discard(temporary)
             raise
@@ -96,14 +96,14 @@ class RealDisk:
     def replace(self, temporary: str, path: str) -> FileStat:
         """Rename the staged file over the other and sync the directory."""
         os.rename(temporary, path)
-        _sync_directory(os.path.dirname(path))
+        self._sync_directory(os.path.dirname(path))
         return _file_stat(os.stat(path))
 
     def remove(self, path: str) -> None:
         """Remove a file and sync the directory."""
         with suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(path)
-            _sync_directory(os.path.dirname(path))
+            self._sync_directory(os.path.dirname(path))
 
     def discard(self, temporary: str) -> None:
         """Remove a staged file."""
@@ -118,7 +118,17 @@ class RealDisk:
         with suppress(FileExistsError):
             os.mkdir(directory, mode)
             os.chmod(directory, mode)
-            _sync_directory(parent)
+            self._sync_directory(parent)
+
+    def _sync(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def _sync_directory(self, directory: str) -> None:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _file_stat(status: os.stat_result) -> FileStat:
@@ -138,11 +148,3 @@ def _take_over(path: str, descriptor: int, mode: int) -> None:
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
         with suppress(PermissionError):
             os.fchown(descriptor, status.st_uid, status.st_gid)
-
-
-def _sync_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
