@@ -115,6 +115,8 @@ class Connection:
                 raise TimedOut from None
             finally:
                 del self._replies[serial]
+                if not reply.cancel():
+                    _seen(reply)
         return _reply(message)
 
     async def _send(self, serial: int, call: Call) -> None:
@@ -151,9 +153,11 @@ class Connection:
                 if self.closed:
                     return  # then the reply's future says so
                 sent = self._bus.send(message)
+                sent.add_done_callback(_seen)
                 await asyncio.wait([sent, self._end], return_when=asyncio.FIRST_COMPLETED)
-                if sent.done():
-                    sent.exception()
+        except OSError:
+            # dbus-fast stumbles over the socket that it has just found broken and closed.
+            self._bus.disconnect()
         finally:
             for fd in memfds:
                 memfd.close(fd)
@@ -264,6 +268,12 @@ def _read(fds: list[int]) -> list[bytes]:
         return [memfd.read(rest.pop(0)) for _ in fds]
     finally:
         _close(rest)
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Look at a future's exception, which the loop otherwise complains about."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _close(fds: list[int]) -> None:

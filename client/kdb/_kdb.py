@@ -125,9 +125,9 @@ class KDB:
         """
         with noting(parent):
             operation = self._open_session().set(ks._base, name_of(parent), ks._contents())  # noqa: SLF001 - ours
-            result, base = self._run(operation)
-        ks._rebase(base)  # noqa: SLF001 - made for this class
-        return result
+            done = self._run(operation)
+        ks._rebase(done.base, done.names)  # noqa: SLF001 - made for this class
+        return done.result
 
     def calculateChanges(self, ks: KeySet, parent: Key | str) -> ElektraDiff:  # noqa: N802 - the binding's name
         """Return what a set of *ks* with *parent* would change now. Raises as ``set``."""

@@ -100,6 +100,8 @@ class BlockingWatch:
 
     def dispatch(self) -> list[WatchEvent]:
         """Return the changes that have come, without waiting for more. Raises KDBException."""
+        if self._ready.closed:
+            return []
         self._silence()
         while not self._events and self._step():
             pass

@@ -179,9 +179,9 @@ class KDB:
         """Store what was changed in *ks* at and below *parent*; see ``kdb.KDB.set``."""
         with noting(parent):
             operation = self._open_session().set(ks._base, name_of(parent), ks._contents())  # noqa: SLF001 - ours
-            result, base = await self._bus.run(operation)
-        ks._rebase(base)  # noqa: SLF001 - made for this class
-        return result
+            done = await self._bus.run(operation)
+        ks._rebase(done.base, done.names)  # noqa: SLF001 - made for this class
+        return done.result
 
     async def calculateChanges(self, ks: KeySet, parent: Key | str) -> ElektraDiff:  # noqa: N802 - the binding's name
         """Return what a set of *ks* with *parent* would change now; see ``kdb.KDB``."""

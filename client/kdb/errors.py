@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from kdb.model.content import Meta
-from kdb.model.errors import KDBError, SyntacticError
+from kdb.model.errors import ConflictError, KDBError, SyntacticError
 from kdb.model.key import Key
 from kdb.model.names import array_part
 
@@ -94,7 +94,8 @@ def _metadata(name: str, error: KDBError) -> dict[str, str]:
         "line": str(error.line) if isinstance(error, SyntacticError) else "",
         "mountpoint": error.mountpoint,
         "configfile": error.configfile,
-        "reason": error.reason,
+        # A conflict's keys have no field of their own.
+        "reason": error.explanation if isinstance(error, ConflictError) else error.reason,
     }
     return {name: "", **{f"{name}/{field}": text for field, text in texts.items()}}
 

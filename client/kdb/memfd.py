@@ -35,6 +35,7 @@ def seal(data: bytes) -> int:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]
+        os.lseek(fd, 0, os.SEEK_SET)  # the offset travels too, and others read from there
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
     except OSError as error:
         os.close(fd)

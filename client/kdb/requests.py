@@ -38,6 +38,7 @@ __all__ = [
     "CallFailed",
     "Connect",
     "Disconnected",
+    "GivenUp",
     "Operation",
     "Reply",
     "Request",
@@ -66,6 +67,10 @@ OWNER_RULE: Final = (
 
 class Disconnected(Exception):
     """The connection to the bus is lost, or there is no bus."""
+
+
+class GivenUp(Disconnected):
+    """The bus or kdbd stayed away for ``RESTART_WAIT_S``."""
 
 
 class TimedOut(Exception):
@@ -127,7 +132,12 @@ Operation = Generator[Request, Reply | None, T]
 
 
 def await_service() -> Operation[None]:
-    """Wait for the bus, then for kdbd, to be there again; kdbd is started if the bus can."""
+    """Wait for the bus, then for kdbd, to be there again; kdbd is started if the bus can.
+
+    Raises:
+        GivenUp: they stayed away.
+
+    """
     for seconds in RESTS_S:
         try:
             yield Connect()
@@ -135,13 +145,13 @@ def await_service() -> Operation[None]:
         except Disconnected:
             yield Rest(seconds)
     else:
-        yield Connect()
+        raise GivenUp(f"the bus was gone for {RESTART_WAIT_S:.0f} s")
     yield bus_call("AddMatch", "s", OWNER_RULE)
     while not (yield from _is_there()):
         try:
             yield AwaitSignal(RESTART_WAIT_S)
         except TimedOut:
-            raise Disconnected(f"kdbd was gone for {RESTART_WAIT_S:.0f} s") from None
+            raise GivenUp(f"kdbd was gone for {RESTART_WAIT_S:.0f} s") from None
     yield bus_call("RemoveMatch", "s", OWNER_RULE)
 
 

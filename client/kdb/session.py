@@ -25,6 +25,7 @@ from kdb.requests import (
     CallFailed,
     Connect,
     Disconnected,
+    GivenUp,
     Operation,
     TimedOut,
     as_error,
@@ -32,7 +33,7 @@ from kdb.requests import (
     is_gone,
 )
 
-__all__ = ["Got", "Session"]
+__all__ = ["Done", "Got", "Session"]
 
 # Each attempt waits for a new kdbd, so this many mean that it dies of what it is asked.
 _ATTEMPTS: Final = 4
@@ -46,6 +47,14 @@ class Got(NamedTuple):
     result: int
     base: Base
     keys: list[tuple[bytes, Content]] | None
+
+
+class Done(NamedTuple):
+    """The outcome of a set: 1 or 0, what the key set remembers, the names of the keys asked for."""
+
+    result: int
+    base: Base
+    names: list[bytes]
 
 
 class _Handle(NamedTuple):
@@ -106,8 +115,8 @@ class Session:
 
     def set(
         self, base: Mapping[bytes, Content] | None, parent: bytes, keys: Mapping[bytes, Content]
-    ) -> Operation[tuple[int, Base]]:
-        """Set *keys*; the outcome is 1 (something changed) or 0, and what the key set remembers."""
+    ) -> Operation[Done]:
+        """Set *keys* of a key set that remembers *base*."""
         known = self._base(base, parent)
         asked = _changes(known, parent, keys)
         arguments = (names.escape(parent),)
@@ -115,7 +124,7 @@ class Session:
         revision, data = yield from self._on_handle("Set", "s", arguments, block)
         if asked:
             known = self._written(known, asked, revision, wire.unpack_present(data))
-        return int(revision != 0), known
+        return Done(int(revision != 0), known, [name for name, _, _ in asked])
 
     def diff(
         self, base: Mapping[bytes, Content] | None, parent: bytes, keys: Mapping[bytes, Content]
@@ -176,7 +185,8 @@ class Session:
         assert reply is not None
         handle = _Handle(reply.body[0], reply.sender)
         self._seen = True
-        for parent, base in self._got.items():
+        # Other tasks may get meanwhile.
+        for parent, base in list(self._got.items()):
             arguments = (names.escape(parent), base.gets[parent])
             try:
                 yield _on_handle(handle, "Get", "st", arguments)
@@ -207,18 +217,16 @@ class Session:
         """Make an attempt, and again when kdbd or the bus is gone and comes back."""
         tries = 0
         while True:
-            tries += 1
             try:
+                if tries:
+                    yield from await_service()
                 return (yield from attempt())
             except (Disconnected, CallFailed, TimedOut) as error:
-                known = self._seen
-                if not is_gone(error) or not known or tries == _ATTEMPTS:
+                tries += 1
+                lost = is_gone(error) and not isinstance(error, GivenUp)
+                if not lost or not self._seen or tries == _ATTEMPTS:
                     raise as_error(error) from None
             self._handle = None
-            try:
-                yield from await_service()
-            except (Disconnected, CallFailed, TimedOut) as error:
-                raise as_error(error) from None
 
 
 def _changes(base: Base, parent: bytes, keys: Mapping[bytes, Content]) -> list[Written]:

@@ -14,7 +14,8 @@ the answer to a diff  ``[name, old, new]``, each nil or ``[value, {meta: text}]`
 
 Names are escaped key names; metadata names come without ``meta:/`` (with it they are understood).
 A string value is a msgpack str, a binary value a msgpack bin. Bytes of a file that are no UTF-8
-are kept in strings by Python's ``surrogateescape``, and so in the msgpack str.
+are kept in strings by Python's ``surrogateescape``, and so in the msgpack str, in the answers. What
+is put must be UTF-8; a key that was got may be removed by any name.
 
 **Errors** are D-Bus errors named ``org.libelektra.KDB1.Error.…`` with one string, the error's
 text; :mod:`kdb.model.errors` says how it is made, :mod:`kdb.dbus_errors` takes it apart.
@@ -196,7 +197,11 @@ def _unpack_change(entry: object) -> tuple[bytes, Content | None, int]:
     if type(revision) is not int or not 0 <= revision <= _MAX_REVISION:
         raise errors.InvalidBlock(f"the revision of {name!r} is no 64-bit number")
     if value is None and meta is None:
+        if revision == 0 and not content.is_utf8(name):
+            raise errors.InvalidName(f"the name {name!r} is no UTF-8")
         return names.unescape(name), None, revision
+    if not content.is_utf8(name):
+        raise errors.InvalidName(f"the name {name!r} is no UTF-8; name the key in UTF-8")
     return names.unescape(name), _unpack_content(name, value, meta), revision
 
 
@@ -212,6 +217,15 @@ def _unpack_content(name: str, value: object, meta: object) -> Content:
         raw = value if isinstance(value, bytes) else value.encode(errors="surrogateescape")
         if len(raw) > MAX_VALUE_BYTES:
             raise errors.ValueTooLarge(f"the value of {name!r} is over {MAX_VALUE_BYTES} bytes")
+    if isinstance(value, str) and not content.is_utf8(value):
+        raise errors.InvalidValue(
+            f"the value of {name!r} is no UTF-8; send bytes with the metadata 'binary'"
+        )
+    for key, text in meta.items():
+        if not content.is_utf8(key):
+            raise errors.InvalidName(f"the metadata name {key!r} of {name!r} is no UTF-8")
+        if not content.is_utf8(text):
+            raise errors.InvalidValue(f"the metadata {key!r} of {name!r} are no UTF-8")
     return content.make(value, meta)
 
 

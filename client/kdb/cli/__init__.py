@@ -8,6 +8,7 @@ key database; 7 invalid name or plugin; 11 not found; 12 a cascading write that 
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -16,6 +17,7 @@ __all__ = ["main"]
 def main() -> int:
     """Run the command that the program was called with, and return its exit code."""
     _die_quietly()
+    _keep_standard_files()
     from kdb.cli import command
 
     return command.run(sys.argv[1:])
@@ -28,3 +30,10 @@ def _die_quietly() -> None:
 
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
+def _keep_standard_files() -> None:
+    """Open what the caller closed, so that no socket becomes standard output."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)

@@ -85,6 +85,9 @@ def run(arguments: Sequence[str]) -> int:
         return _report(name, error)
     except NoService as error:
         return _report(name, CallError("org.freedesktop.DBus.Error.NoServer", str(error)))
+    except Exception as error:  # noqa: BLE001 - a person gets a line, never a traceback
+        warn(f"kdb: this should not have happened: {error!r}\n")
+        return KDB_ERROR
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
@@ -106,7 +109,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         if failure.code == WRONG_ARGUMENTS:
             failure.text += usage
         raise
-    except (UnicodeEncodeError, ValueError):
+    except UnicodeEncodeError:
         # Of what a command sends, only its arguments can hold anything but UTF-8.
         raise invalid_name(name, "the arguments are no UTF-8") from None
     return code

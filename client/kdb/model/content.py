@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from kdb.model import names
 from kdb.model.errors import InvalidName, InvalidValue, ValueTooLarge
 
-__all__ = ["BINARY", "MAX_VALUE_BYTES", "NO_META", "Content", "Meta", "make", "meta"]
+__all__ = ["BINARY", "MAX_VALUE_BYTES", "NO_META", "Content", "Meta", "is_utf8", "make", "meta"]
 
 Meta = Mapping[str, str]
 
@@ -74,6 +74,17 @@ def make(value: str | bytes, metadata: Mapping[str, str] = NO_META) -> Content:
     for name, text in normal.items():
         _check(text, f"the metadata {name!r}")
     return Content(value, normal)
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether a text is UTF-8; names and values of files may hold other bytes."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unescaped(name: str) -> bytes:

@@ -68,6 +68,11 @@ class KDBError(Exception):
         return "\n".join((*self._head(), *self._place()))
 
     @property
+    def explanation(self) -> str:
+        """The reason with what belongs to it: a damaged file's line, the keys of a conflict."""
+        return "\n".join(self._head())
+
+    @property
     def dbus_name(self) -> str:
         """The error name on D-Bus, `org.libelektra.KDB1.Error.Internal`."""
         return ERROR_PREFIX + self.dbus

@@ -114,7 +114,7 @@ class KDBException(Exception):
     def __str__(self) -> str:
         return (
             f"module {self.module} reports error {self.number}\n"
-            f"{self.description}: {self.reason}\n"
+            f"{self.description}: {self.error.explanation}\n"
             f"mountpoint: {self.mountpoint}\n"
             f"configfile: {self.configfile}"
         )
