@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol, Self
 
+from kdb.model.content import is_utf8
 from kdb.model.names import escape, unescape
 from kdb.protocol import INTERFACE, OBJECT_PATH, SIGNAL_INTERFACE, SIGNAL_PATH
 from kdbd.core.commit import Commit
@@ -24,6 +25,8 @@ __all__ = ["MAX_TOLD_NAMES", "Announcer", "Told"]
 
 # Above this Committed tells no names: 1,000 of them are about 50 kB.
 MAX_TOLD_NAMES = 1_000
+# At most 4 MiB, half of what may be sent: a name may have 64 KiB.
+_MAX_TOLD_CHARACTERS = 1 << 20
 _SLICE_S = 0.005
 _SLICE_SIGNALS = 64
 
@@ -47,9 +50,13 @@ class Signals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is said of a commit: its names by kind, mountpoints that stand for theirs, signals."""
+    """What is said of a commit: its names by kind, mountpoints that stand for theirs, signals.
+
+    Names of files that are no UTF-8 fit in no D-Bus string; ``counts`` has them too.
+    """
 
     revision: int
+    counts: tuple[int, int, int]
     names: tuple[list[str], list[str], list[str]]
     mountpoints: list[str]
     signalled: tuple[list[str], list[str], list[str]]
@@ -59,24 +66,28 @@ class Told:
         """Work out what to say."""
         added, changed, removed = commit.names()
         once = {change.backend for change in commit.changes if change.backend.announce_once}
+        counts = len(added), len(changed), len(removed)
         names = _texts(added), _texts(changed), _texts(removed)
         if not once:
-            return cls(commit.revision, names, [], names)
+            return cls(commit.revision, counts, names, [], names)
         quiet = {change.name for change in commit.changes if change.backend in once}
         loud = _texts(added, quiet), _texts(changed, quiet), _texts(removed, quiet)
         mountpoints = _texts(sorted(each.mountpoint for each in once))
-        return cls(commit.revision, names, mountpoints, loud)
+        return cls(commit.revision, counts, names, mountpoints, loud)
 
     @property
     def complete(self) -> bool:
-        """Tell whether the names are few enough to be told with Committed."""
-        return sum(map(len, self.names)) <= MAX_TOLD_NAMES
+        """Tell whether all names are told with Committed: few enough, and short enough."""
+        if sum(self.counts) > MAX_TOLD_NAMES or self.counts != tuple(map(len, self.names)):
+            return False
+        return sum(len(name) for names in self.names for name in names) <= _MAX_TOLD_CHARACTERS
 
 
 class Announcer:
-    """Announces commits, one after the other, once ``run``. ``announced`` is told each revision.
+    """Announces commits, one after the other, once ``run``.
 
-    ``work_out`` runs a function beside the loop, for commits of many keys.
+    ``announced`` is told the last revision whose signals the bus has: only what left this process
+    survives its end. ``work_out`` runs a function beside the loop, for commits of many keys.
     """
 
     def __init__(
@@ -86,23 +97,24 @@ class Announcer:
         announced: Callable[[int], None],
         work_out: Callable[..., Awaitable[Told]],
         log: Any,
+        *,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
         self._signals = signals
         self._announced = announced
         self._work_out = work_out
         self._log = log
+        self._clock = clock
         self._queue: deque[Commit] = deque()
         self._more = asyncio.Event()
         # Until it runs, nobody listens: what is announced waits.
         self._idle = asyncio.Event()
+        self._told = 0
+        self._newly_told = asyncio.Event()
 
     def announce(self, commit: Commit) -> None:
-        """Announce a commit after all before it; a small one at once."""
-        if self._idle.is_set() and len(commit.changes) <= _SLICE_SIGNALS:
-            for _ in self._tell(commit, Told.of(commit)):
-                pass
-            return
+        """Announce a commit after all before it, once the replies that wait have left."""
         self._queue.append(commit)
         self._idle.clear()
         self._more.set()
@@ -110,30 +122,52 @@ class Announcer:
     async def run(self, before: Sequence[Commit] = ()) -> None:
         """Announce these commits, then what is queued, until cancelled."""
         self._queue.extendleft(reversed(before))
-        while True:
-            while self._queue:
-                await self._announce_slowly(self._queue.popleft())
-            self._more.clear()
-            self._idle.set()
-            await self._more.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._note())
+            while True:
+                if self._queue:
+                    await self._announce_queued()
+                self._more.clear()
+                self._idle.set()
+                await self._more.wait()
+                # Meanwhile replies leave, so that bus and callers go on beside the announcing,
+                # which takes a third of a small commit's time (measured).
+                await asyncio.sleep(0)
 
     async def drain(self) -> None:
         """Wait until everything so far is announced."""
         await self._idle.wait()
-        await self._signals.drain()
+        await self._note_told()
 
-    async def _announce_slowly(self, commit: Commit) -> None:
-        if len(commit.changes) <= _SLICE_SIGNALS:
-            told = Told.of(commit)
-        else:
-            told = await self._work_out(Told.of, commit)
-        until = monotonic() + _SLICE_S
-        for _ in self._tell(commit, told):
-            if monotonic() >= until:
-                # What the bus has not taken must not pile up beyond what may be queued.
-                await self._signals.drain()
-                await asyncio.sleep(0)
-                until = monotonic() + _SLICE_S
+    async def _note(self) -> None:
+        while True:
+            await self._newly_told.wait()
+            self._newly_told.clear()
+            await self._note_told()
+
+    async def _note_told(self) -> None:
+        told = self._told
+        await self._signals.drain()
+        if told:
+            self._announced(told)
+
+    async def _announce_queued(self) -> None:
+        until = self._clock() + _SLICE_S
+        while self._queue:
+            commit = self._queue.popleft()
+            if len(commit.changes) <= _SLICE_SIGNALS:
+                told = Told.of(commit)
+            else:
+                told = await self._work_out(Told.of, commit)
+            for _ in self._tell(commit, told):
+                if self._clock() >= until:
+                    # What the bus has not taken must not pile up beyond what may be queued.
+                    await self._signals.drain()
+                    await asyncio.sleep(0)
+                    until = self._clock() + _SLICE_S
+        # It says of all these commits what it would say of each.
+        body = _REVISION_CHANGED
+        self._signals.signal(OBJECT_PATH, _PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
 
     def _tell(self, commit: Commit, told: Told) -> Iterator[None]:
         signal = self._signals.signal
@@ -144,15 +178,16 @@ class Announcer:
                 signal(SIGNAL_PATH, SIGNAL_INTERFACE, member, "s", [name])
                 if count % _SLICE_SIGNALS == 0:
                     yield
-        names_told = told.names if told.complete else ([], [], [])
-        body = [commit.revision, *names_told, told.complete]
+        complete = told.complete
+        body = [commit.revision, *(told.names if complete else ([], [], [])), complete]
         signal(OBJECT_PATH, INTERFACE, "Committed", "tasasasb", body)
-        signal(OBJECT_PATH, _PROPERTIES, "PropertiesChanged", "sa{sv}as", _REVISION_CHANGED)
         self._write_log(commit, told)
-        self._announced(commit.revision)
+        self._told = commit.revision
+        self._newly_told.set()
+        yield
 
     def _write_log(self, commit: Commit, told: Told) -> None:
-        added, changed, removed = map(len, told.names)
+        added, changed, removed = told.counts
         caller = commit.caller
         self._log.info(
             "commit",
@@ -183,5 +218,8 @@ class Announcer:
         )
 
 
-def _texts(names: Iterable[bytes], quiet: Collection[bytes] = ()) -> list[str]:
-    return [escape(name) for name in names if name not in quiet]
+def _texts(names: Collection[bytes], quiet: Collection[bytes] = ()) -> list[str]:
+    if not names:
+        return []
+    texts = (escape(name) for name in names if name not in quiet)
+    return [text for text in texts if is_utf8(text)]

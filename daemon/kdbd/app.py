@@ -9,12 +9,12 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from kdb.model.content import Content
 from kdb.model.errors import KDBError, ResourceError
-from kdb.model.names import Namespace, unescape
+from kdb.model.names import Namespace, namespace
 from kdb.protocol import BUS_NAME
 from kdbd.announcer import Announcer
 from kdbd.bus.context import Context
@@ -46,8 +46,14 @@ _TRIM_AFTER_CHANGES = 10_000
 _RETIRE_AGAIN_S = 1.0
 
 
+def _freeze() -> None:
+    """Let the garbage collector never again look at what lasts as long as the process."""
+    gc.collect()
+    gc.freeze()
+
+
 class App:
-    """One kdbd. ``disk`` and ``transport`` are its ports to the world."""
+    """One kdbd. What it needs of the world are ports: disk, journal, bus, threads, clock."""
 
     def __init__(
         self,
@@ -57,12 +63,18 @@ class App:
         disk: Disk | None = None,
         open_journal: Callable[[str], Journal] = Journal,
         transport: Callable[..., Transport] = Transport,
+        make_worker: Callable[[str], Worker] = Worker,
+        clock: Callable[[], float] = monotonic,
+        freeze: Callable[[], None] = _freeze,
     ) -> None:
         self._configuration = configuration
         self._log = log
         self._disk = disk if disk is not None else RealDisk()
         self._open_journal = open_journal
         self._make_transport = transport
+        self._make_worker = make_worker
+        self._clock = clock
+        self._freeze = freeze
         self._ownership = Ownership()
         self._stopping = asyncio.Event()
         self._retiring = asyncio.Event()
@@ -87,9 +99,9 @@ class App:
             self._reader = JournalReader(path)
         except sqlite3.Error as error:
             raise ResourceError(f"The journal {path} cannot be used: {error}") from error
-        self._worker = Worker("kdbd-writer")
-        self._unhurried = Worker("kdbd-unhurried")
-        self._reading = Worker("kdbd-reader")
+        self._worker = self._make_worker("kdbd-writer")
+        self._unhurried = self._make_worker("kdbd-unhurried")
+        self._reading = self._make_worker("kdbd-reader")
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._compose(tasks)
@@ -120,7 +132,14 @@ class App:
         self._stores = Stores(configuration.locations, persistence, self._worker, log)
         self._database = await self._stores.open()
         self._pipeline = Pipeline(
-            self._database, self._stores, persistence, self._worker, self._announce, tasks, log
+            self._database,
+            self._stores,
+            persistence,
+            self._worker,
+            self._announce,
+            tasks,
+            log,
+            clock=self._clock,
         )
         self._rewriter = Rewriter(
             self._database,
@@ -130,6 +149,7 @@ class App:
             self._worker,
             self._unhurried,
             log,
+            clock=self._clock,
         )
         self._transport = self._make_transport(
             address=configuration.address,
@@ -141,7 +161,12 @@ class App:
             log=log,
         )
         self._announcer = Announcer(
-            self._database, self._transport, self._announced, self._unhurried.run, log
+            self._database,
+            self._transport,
+            self._announced,
+            self._unhurried.run,
+            log,
+            clock=self._clock,
         )
         context = Context(
             self._database,
@@ -158,13 +183,19 @@ class App:
         self._dispatcher = Dispatcher(self._service, self._transport, log)
 
     async def _live(self, tasks: asyncio.TaskGroup) -> None:
-        self._pipeline.announced = self._journal.announced()
-        unannounced = self._unannounced()
+        try:
+            self._pipeline.announced = self._journal.announced()
+            unannounced = self._unannounced()
+        except sqlite3.Error as error:
+            raise ResourceError(f"The journal cannot be read: {error}") from error
         for file in list(self._stores.files.values()):
-            await self._stores.refresh(file, self._pipeline)
+            try:
+                await self._stores.refresh(file, self._pipeline)
+            except KDBError as error:
+                # What was edited cannot be stored now: whoever needs that file is told so.
+                self._log.error("file.refused", file=file.path, reason=error.reason)
         self._rewriter.notice()
-        gc.collect()
-        gc.freeze()
+        self._freeze()
         ready = asyncio.Event()
         serving = [
             tasks.create_task(self._transport.run(ready.set)),
@@ -233,16 +264,26 @@ class App:
         if since >= until:
             return []
         parents = [bytes([which]) for which in Namespace if which is not Namespace.NONE]
-        changes = self._reader.changes(since=since, until=until, parents=parents, limit=-1)
+        changes: dict[int, list[KeyChange]] = {}
+        for change in self._reader.changes(since=since, until=until, parents=parents, limit=-1):
+            changes.setdefault(change.revision, []).append(self._told(change))
         return [
-            Commit(
-                each.revision,
-                [_told(change) for change in changes if change.revision == each.revision],
-                each.caller,
-                "client",
-            )
+            Commit(each.revision, changes.get(each.revision, []), each.caller, "client")
             for each in self._reader.commits(since=since, until=until)
         ]
+
+    def _told(self, change: HistoryChange) -> KeyChange:
+        """Answer a change as far as it is announced: its name, its kind, where it is mounted."""
+        there = Content("")
+        mounts = self._database.view.mounts.get(namespace(change.name))
+        return KeyChange(
+            Backend(0, change.name, change.directory)
+            if mounts is None
+            else mounts.responsible(change.name),
+            change.name,
+            None if change.kind == "added" else there,
+            None if change.kind == "removed" else there,
+        )
 
     # In the background
 
@@ -250,12 +291,16 @@ class App:
         """Keep the history within its bounds: looked at hourly, and after much was written."""
         configuration = self._configuration
         while True:
-            more = await self._worker.run(
-                self._journal.trim,
-                keep_bytes=configuration.history_bytes,
-                keep_since=time() - configuration.history_s,
-                limit=_TRIM_COMMITS,
-            )
+            try:
+                more = await self._worker.run(
+                    self._journal.trim,
+                    keep_bytes=configuration.history_bytes,
+                    keep_since=time() - configuration.history_s,
+                    limit=_TRIM_COMMITS,
+                )
+            except sqlite3.Error as error:
+                self._log.error("journal.refused", reason=str(error))
+                more = False
             self._trimming.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TRIM_PAUSE_S if more else _TRIM_EVERY_S):
@@ -266,33 +311,27 @@ class App:
         while True:
             await self._retiring.wait()
             self._retiring.clear()
-            async with self._stores.changing:
-                shown = self._service.handles.roots()
-                for root in [name for name in self._database.roots if name.startswith("dir:/")]:
-                    directory = root.removeprefix("dir:/")
-                    if directory not in shown:
-                        await self._retire_one(directory)
+            for root in [name for name in self._database.roots if name.startswith("dir:/")]:
+                directory = root.removeprefix("dir:/")
+                if directory not in self._service.handles.roots():
+                    await self._retire_one(directory)
 
     async def _retire_one(self, directory: str) -> None:
-        backends = list(self._database.roots["dir:/" + directory])
-        files = [self._stores.files[backend.identity] for backend in backends]
-        if not self._pipeline.idle or not await self._rewriter.flush(files):
-            asyncio.get_running_loop().call_later(_RETIRE_AGAIN_S, self._retiring.set)
-            return
-        if directory not in self._service.handles.roots():
+        files = [
+            file for file in self._stores.files.values() if file.backend.directory == directory
+        ]
+        # Before the lock: writing a file may have to wait for a merge, that for a commit which
+        # changes what is mounted, and that for the lock.
+        await self._rewriter.flush(files)
+        async with self._stores.changing:
+            if directory in self._service.handles.roots():
+                return
+            if not self._pipeline.idle or any(file.unwritten for file in files):
+                asyncio.get_running_loop().call_later(_RETIRE_AGAIN_S, self._retiring.set)
+                return
             await self._stores.unload_directory(directory)
             root = self._configuration.locations.root(Namespace.DIR, directory)
             self._ownership.release(root)
-
-
-def _told(change: HistoryChange) -> KeyChange:
-    there = Content("")
-    return KeyChange(
-        Backend(0, unescape("user:/"), change.directory),
-        change.name,
-        None if change.kind == "added" else there,
-        None if change.kind == "removed" else there,
-    )
 
 
 def _program_of(pid: int) -> str:

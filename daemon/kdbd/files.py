@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kdb.model.content import Content
+from kdb.model.errors import InstallationError
 from kdb.model.names import Namespace, namespace
 from kdbd.core.backend import Backend
 from kdbd.core.commit import Commit
+from kdbd.core.mounts import MountSpec
 from kdbd.store import dump
 from kdbd.store.disk import FileStat
 from kdbd.store.journal import BackendRow
@@ -31,6 +33,7 @@ class BackendFile:
     ``unwritten`` holds, of each key that changed since, what the file has of it. While a rewrite
     is under way, ``writing`` is what was unwritten when it began; ``in_batch`` tells that it is
     being written with a batch of commits. ``news`` tells that ``row`` is not in the journal yet.
+    A file that could not be read is tried again at ``retry_at``, by the loop's clock.
     """
 
     backend: Backend
@@ -42,6 +45,7 @@ class BackendFile:
     writing: dict[bytes, Content | None] | None = None
     news: bool = False
     large: bool = False
+    retry_at: float | None = None
     in_batch: bool = False
     refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
     rewriting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -65,6 +69,13 @@ class BackendFile:
     def dirty(self) -> bool:
         """Tell whether the file lacks something that it can be given."""
         return self.writable and self.backend.damage is None and bool(self.unwritten)
+
+    def obey(self, spec: MountSpec) -> None:
+        """Take over what the file's declaration says."""
+        backend = self.backend
+        backend.announce_once = spec.announce_once
+        if spec.error is not None or isinstance(backend.damage, InstallationError):
+            backend.damage = spec.error
 
     def note(self, commit: Commit) -> None:
         """Remember what the file lacks after a commit; a file written with it lacks nothing."""

@@ -6,8 +6,12 @@ made. What is prepared while the writer is busy goes to the disk together, in on
 transaction returned.
 
 A batch that fails never was. Those whose fault it was get their error; the others, and what was
-prepared on top, are prepared anew, in their order. A request that changes what is mounted, and the
-merge of an edited file, run alone.
+prepared on top, are prepared anew, in their order. A request that comes to nothing, or to an error,
+because of commits that are still on their way is answered when these are durable, since without
+them it might come to something else.
+
+A request that changes what is mounted, and the merge of an edited file, run alone; merges come
+before all that waits.
 """
 
 from __future__ import annotations
@@ -16,13 +20,13 @@ import asyncio
 import errno
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Container, Generator, Iterable
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
 
 from kdb.model.errors import AccessDenied, InternalError, KDBError, LimitsExceeded, ResourceError
-from kdbd.core.commit import Caller, Commit, Draft, Origin
+from kdbd.core.commit import Caller, Commit, Draft, Origin, Rebuilt, rebuild
 from kdbd.core.database import Database
 from kdbd.core.requests import Request
 from kdbd.core.structure import is_structural
@@ -51,6 +55,10 @@ class Outcome:
     commit: Commit | None
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     request: Request
@@ -60,14 +68,28 @@ class _Job:
     alone: bool
     future: asyncio.Future[Outcome]
     rows: tuple[BackendRow, ...] = ()
+    taken_in: Callable[[], None] = _nothing
     draft: Draft | None = None
+    error: KDBError | None = None
     commit: Commit | None = None
     structure: tuple[dict[str, Mounts], dict[int, BackendFile]] | None = None
+    landed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def finish(self, outcome: Outcome) -> None:
-        """Answer the caller, who may have gone meanwhile."""
+    def reset(self) -> None:
+        """Forget what the request came to; it is prepared anew."""
+        self.draft = self.error = self.commit = self.structure = None
+        self.landed = asyncio.Event()
+
+    def answer(self) -> None:
+        """Answer the caller, who may have gone meanwhile, with what the request came to."""
+        if self.error is not None:
+            self.fail(self.error)
+            return
+        assert self.draft is not None
+        self.taken_in()
+        revision = self.draft.unchanged_revision if self.commit is None else self.commit.revision
         if not self.future.done():
-            self.future.set_result(outcome)
+            self.future.set_result(Outcome(revision, self.draft.answer, self.commit))
 
     def fail(self, error: KDBError) -> None:
         """Answer the caller with an error."""
@@ -79,8 +101,9 @@ class _Job:
 class _Flight:
     """A batch on its way to the disk."""
 
-    jobs: list[_Job] = field(default_factory=list)
-    files: list[BackendFile] = field(default_factory=list)
+    jobs: list[_Job]
+    files: list[BackendFile]
+    news: list[BackendFile]
 
 
 class Pipeline:
@@ -95,6 +118,8 @@ class Pipeline:
         announce: Callable[[Commit], None],
         tasks: asyncio.TaskGroup,
         log: Any,
+        *,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
         self._stores = stores
@@ -103,13 +128,16 @@ class Pipeline:
         self._announce = announce
         self._tasks = tasks
         self._log = log
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._merging: deque[_Job] = deque()
         self._waiting: deque[_Job] = deque()
         self._slicing: tuple[_Job, Generator[None, None, None]] | None = None
         self._prepared: list[_Job] = []
         self._flight: _Flight | None = None
         self._alone: _Job | None = None
         self._refreshing = 0
+        self._boarding = False
         self.announced = 0
 
     # Asking
@@ -131,18 +159,25 @@ class Pipeline:
         self._advance()
         return job.future
 
-    def merge(self, request: Request, row: BackendRow) -> asyncio.Future[Outcome]:
-        """Commit what a file was edited to, before all that waits, noting the file's row."""
-        job = _Job(request, Caller(), "file", "", True, self._loop.create_future(), rows=(row,))
-        self._waiting.appendleft(job)
+    def merge(
+        self, request: Request, row: BackendRow, taken_in: Callable[[], None]
+    ) -> asyncio.Future[Outcome]:
+        """Commit what a file was edited to, before all that waits, noting the file's row.
+
+        ``taken_in`` is called as soon as readers see it, before anything else goes on.
+        """
+        future = self._loop.create_future()
+        job = _Job(request, Caller(), "file", "", True, future, (row,), taken_in)
+        self._merging.append(job)
         self._advance()
-        return job.future
+        return future
 
     @property
     def idle(self) -> bool:
         """Tell whether nothing is on its way."""
         return not (
-            self._waiting
+            self._merging
+            or self._waiting
             or self._slicing
             or self._prepared
             or self._flight
@@ -153,32 +188,47 @@ class Pipeline:
     # Preparing
 
     def _advance(self) -> None:
-        while self._waiting and self._slicing is None and self._alone is None:
-            job = self._waiting[0]
-            if job.alone and (self._prepared or self._flight is not None):
+        if self._flight is None and not any(job.commit for job in self._prepared):
+            # What these were resting on is durable now.
+            jobs, self._prepared = self._prepared, []
+            for job in jobs:
+                job.answer()
+        while self._slicing is None and self._alone is None:
+            following = self._next()
+            if following is None:
                 break
-            if self._refreshing and not job.rows:
-                break
-            self._waiting.popleft()
-            if job.future.cancelled():
-                continue
-            self._slicing = (job, self._prepare(job))
-            self._run_slice()
-        self._take_off()
+            if not following.future.cancelled():
+                self._slicing = (following, self._prepare(following))
+                self._run_slice()
+        if self._prepared and self._flight is None and not self._boarding:
+            # All that one read of the bus brings goes in one transaction.
+            self._boarding = True
+            self._loop.call_soon(self._take_off)
+
+    def _next(self) -> _Job | None:
+        """Take the job that is to be prepared now, if there is one."""
+        queue = self._merging or self._waiting
+        if not queue or (self._refreshing and not self._merging):
+            return None
+        if queue[0].alone and self._resting:
+            return None
+        return queue.popleft()
+
+    @property
+    def _resting(self) -> bool:
+        """Tell whether what is prepared now rests on something that is not durable yet."""
+        return bool(self._prepared) or self._flight is not None
 
     def _run_slice(self) -> None:
         """Prepare for at most a slice's time; the rest when others had their turn."""
         assert self._slicing is not None
         job, steps = self._slicing
-        until = monotonic() + SLICE_S
+        until = self._clock() + SLICE_S
         try:
-            while monotonic() < until:
+            while self._clock() < until:
                 next(steps)
         except StopIteration:
             self._slicing = None
-        except KDBError as error:
-            self._slicing = None
-            job.fail(error)
         except Exception:  # noqa: BLE001  # the boundary: one request fails, the others go on
             self._slicing = None
             self._log.exception("request.failed")
@@ -193,9 +243,16 @@ class Pipeline:
             self._advance()
 
     def _prepare(self, job: _Job) -> Generator[None, None, None]:
-        job.draft = draft = yield from self._database.draft(job.request)
+        draft = Draft([])
+        try:
+            job.draft = draft = yield from self._database.draft(job.request)
+        except KDBError as error:
+            job.error = error
         if not draft.changes:
-            job.finish(Outcome(draft.unchanged_revision, draft.answer, None))
+            if self._resting:
+                self._prepared.append(job)
+            else:
+                job.answer()
             return
         structural = is_structural(draft.changes)
         if structural and not job.alone:
@@ -213,17 +270,20 @@ class Pipeline:
     async def _restructure(self, job: _Job) -> None:
         """Complete a commit that changes what is mounted, then send it on its way."""
         assert job.commit is not None
-        try:
-            async with self._stores.changing:
+        landed = job.landed
+        async with self._stores.changing:
+            try:
                 job.structure = await self._stores.structure(job.commit)
-        except KDBError as error:
-            self._give_up(job, error)
-        except Exception:  # noqa: BLE001  # the boundary, as above
-            self._log.exception("request.failed")
-            self._give_up(job, InternalError("kdbd failed on this request; its log tells more"))
-        else:
-            self._prepared.append(job)
-            self._take_off()
+            except KDBError as error:
+                self._give_up(job, error)
+            except Exception:  # noqa: BLE001  # the boundary, as above
+                self._log.exception("request.failed")
+                self._give_up(job, InternalError("kdbd failed on this request; its log tells more"))
+            else:
+                self._prepared.append(job)
+                self._take_off()
+                # No directory may come or go between this and what is mounted then.
+                await landed.wait()
 
     def _give_up(self, job: _Job, error: KDBError) -> None:
         self._database.forget()
@@ -234,30 +294,41 @@ class Pipeline:
     # Persisting
 
     def _take_off(self) -> None:
+        self._boarding = False
         if self._flight is not None or not self._prepared:
             return
         jobs, self._prepared = self._prepared, []
         commits = [job.commit for job in jobs if job.commit is not None]
-        files, writes = self._writes(commits)
         rows = [row for job in jobs for row in job.rows]
-        rows += self._news(rows, files, jobs)
-        self._flight = _Flight(jobs, files)
+        files, writes = self._writes(commits, {row.identity for row in rows})
+        news = self._news({row.identity for row in rows} | {file.row.identity for file in files})
+        rows += [file.row for file in news]
+        rows += [
+            file.row
+            for job in jobs
+            if job.structure is not None
+            for file in job.structure[1].values()
+        ]
+        self._flight = _Flight(jobs, files, news)
         landing = self._worker.run(self._persist, commits, writes, rows)
         landing.add_done_callback(self._landed)
 
     def _persist(
         self, commits: list[Commit], writes: list[FileWrite], rows: list[BackendRow]
-    ) -> list[Replaced]:
+    ) -> tuple[list[Replaced], Rebuilt]:
         """Make a batch durable, in the writer's thread."""
         replaced = self._persistence.persist(
             commits, writes, time=time(), announced=self.announced, rows=rows
         )
-        for commit in commits:
-            commit.rebuild()
-        return replaced
+        return replaced, rebuild(commits)
 
-    def _writes(self, commits: Iterable[Commit]) -> tuple[list[BackendFile], list[FileWrite]]:
-        """Answer the files that are written with the batch, each as after all its commits."""
+    def _writes(
+        self, commits: Iterable[Commit], merged: Container[int]
+    ) -> tuple[list[BackendFile], list[FileWrite]]:
+        """Answer the files that are written with the batch, each as after all its commits.
+
+        A file that is being merged holds what is merged; what it lacks follows.
+        """
         last: dict[int, int] = {}
         for commit in commits:
             for change in commit.changes:
@@ -266,7 +337,7 @@ class Pipeline:
         files, writes = [], []
         for identity, revision in last.items():
             file = self._stores.files.get(identity)
-            if file is None or not file.synchronous or not file.writable:
+            if file is None or identity in merged or not (file.synchronous and file.writable):
                 continue
             chunks = file.chunks()
             if sum(map(len, chunks)) > SYNCHRONOUS_BYTES:
@@ -277,59 +348,59 @@ class Pipeline:
             writes.append(file.write(chunks, revision=revision))
         return files, writes
 
-    def _news(
-        self, rows: list[BackendRow], files: list[BackendFile], jobs: list[_Job]
-    ) -> list[BackendRow]:
-        told = {row.identity for row in rows} | {file.row.identity for file in files}
-        news = []
-        for file in self._stores.files.values():
-            if file.news and file.row.identity not in told:
-                file.news = False
-                news.append(file.row)
-        for job in jobs:
-            if job.structure is not None:
-                news += [file.row for file in job.structure[1].values()]
+    def _news(self, told: Container[int]) -> list[BackendFile]:
+        """Answer the other files of which the journal does not know the latest."""
+        news = [
+            file
+            for file in self._stores.files.values()
+            if file.news and file.row.identity not in told
+        ]
+        for file in news:
+            file.news = False
         return news
 
-    def _landed(self, landing: asyncio.Future[list[Replaced]]) -> None:
+    def _landed(self, landing: asyncio.Future[tuple[list[Replaced], Rebuilt]]) -> None:
         flight, self._flight = self._flight, None
         assert flight is not None
         for file in flight.files:
             file.in_batch = False
+        landed = [job.landed for job in flight.jobs]
         try:
-            replaced = landing.result()
-        except FileEdited as edited:
-            self._anew(flight.jobs)
-            self._refreshing += 1
-            self._tasks.create_task(self._refresh(edited.identity))
-        except FileRefused as refused:
-            error = _refusal(refused)
-            self._fail(flight.jobs, error, refused.row.identity)
-        except sqlite3.Error as failure:
-            self._log.error("journal.refused", reason=str(failure))
-            reason = f"The journal refused: {failure}. Nothing was stored; make room, try again"
-            self._fail(flight.jobs, ResourceError(reason, configfile=self._journal_path), None)
-        except Exception:  # noqa: BLE001  # the boundary: this batch fails, the others go on
-            self._log.exception("batch.failed")
-            self._fail(
-                flight.jobs, InternalError("kdbd failed to store this; its log tells more"), None
-            )
+            replaced, rebuilt = landing.result()
+        except Exception as failure:  # noqa: BLE001  # the boundary: this batch fails, others go on
+            for file in flight.news:
+                file.news = True
+            self._refused(flight.jobs, failure)
         else:
-            self._apply(flight, replaced)
+            self._apply(flight, replaced, rebuilt)
+        for event in landed:
+            event.set()
         self._advance()
 
-    @property
-    def _journal_path(self) -> str:
-        return self._persistence.journal.path
+    def _refused(self, jobs: list[_Job], failure: Exception) -> None:
+        """Deal with a batch that never was."""
+        if isinstance(failure, FileEdited):
+            concerned = [job for job in jobs if _changes(job, failure.identity)]
+            self._anew(jobs)
+            self._refreshing += 1
+            self._tasks.create_task(self._refresh(failure.identity, concerned))
+            return
+        if isinstance(failure, FileRefused):
+            identity = failure.row.identity
+            self._fail(jobs, [job for job in jobs if _changes(job, identity)], _refusal(failure))
+            return
+        error: KDBError
+        if isinstance(failure, sqlite3.Error):
+            self._log.error("journal.refused", reason=str(failure))
+            reason = f"The journal refused: {failure}. Nothing was stored; make room, try again"
+            error = ResourceError(reason, configfile=self._persistence.journal.path)
+        else:
+            self._log.error("batch.failed", exc_info=failure)
+            error = InternalError("kdbd failed to store this; its log tells more")
+        self._fail(jobs, [job for job in jobs if job.commit is not None], error)
 
-    def _fail(self, jobs: list[_Job], error: KDBError, identity: int | None) -> None:
-        """Answer the jobs whose fault it was (all where ``identity`` is None); redo the others."""
-        at_fault = [
-            job
-            for job in jobs
-            if identity is None
-            or any(change.backend.identity == identity for change in _changes(job))
-        ]
+    def _fail(self, jobs: list[_Job], at_fault: list[_Job], error: KDBError) -> None:
+        """Answer the jobs whose fault it was; redo the others."""
         self._anew([job for job in jobs if job not in at_fault])
         for job in at_fault:
             job.fail(error)
@@ -345,46 +416,55 @@ class Pipeline:
             self._slicing = None
         self._database.forget()
         for job in again:
-            job.draft = job.commit = job.structure = None
-        self._waiting.extendleft(reversed(again))
+            job.reset()
+        self._merging.extendleft(job for job in reversed(again) if job.rows)
+        self._waiting.extendleft(job for job in reversed(again) if not job.rows)
 
-    async def _refresh(self, identity: int) -> None:
-        """Merge an edited file before the batch that was to replace it goes on."""
+    async def _refresh(self, identity: int, concerned: list[_Job]) -> None:
+        """Merge an edited file before the batch that was to replace it goes on.
+
+        If that fails, so do those who wanted to change it: the file would refuse them for ever.
+        """
         try:
             file = self._stores.files.get(identity)
             if file is not None:
                 await self._stores.refresh(file, self)
+        except KDBError as error:
+            for job in concerned:
+                self._waiting.remove(job)
+                job.fail(error)
         finally:
             self._refreshing -= 1
             self._advance()
 
     # Applying, replying, announcing
 
-    def _apply(self, flight: _Flight, replaced: list[Replaced]) -> None:
+    def _apply(self, flight: _Flight, replaced: list[Replaced], rebuilt: Rebuilt) -> None:
         for file, outcome in zip(flight.files, replaced, strict=True):
             file.replaced(outcome)
             if outcome.error is not None:
                 self._log.error("file.refused", file=file.path, reason=str(outcome.error))
+        commits = [job.commit for job in flight.jobs if job.commit is not None]
+        self._database.apply(commits, rebuilt)
         for job in flight.jobs:
-            commit, draft = job.commit, job.draft
-            assert commit is not None
-            assert draft is not None
-            self._database.apply(commit)
-            if job.structure is not None:
-                roots, loaded = job.structure
-                self._database.remount(roots)
-                self._stores.restructured(commit, loaded)
-            self._stores.note(commit)
+            if job.commit is not None:
+                if job.structure is not None:
+                    roots, loaded = job.structure
+                    self._database.remount(roots)
+                    self._stores.restructured(job.commit, loaded)
+                self._stores.note(job.commit)
             if job is self._alone:
                 self._alone = None
-            job.finish(Outcome(commit.revision, draft.answer, commit))
-        for job in flight.jobs:
-            assert job.commit is not None
-            self._loop.call_soon(self._announce, job.commit)
+            job.answer()
+        for commit in commits:
+            self._loop.call_soon(self._announce, commit)
 
 
-def _changes(job: _Job) -> Iterable[Any]:
-    return job.commit.changes if job.commit is not None else ()
+def _changes(job: _Job, identity: int) -> bool:
+    """Tell whether a job changes keys of this backend."""
+    return job.commit is not None and any(
+        change.backend.identity == identity for change in job.commit.changes
+    )
 
 
 def _refusal(refused: FileRefused) -> KDBError:

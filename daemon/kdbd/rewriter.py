@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from time import perf_counter, time
 from typing import Any
 
 from kdb.model.content import Content
-from kdb.model.errors import ResourceError
+from kdb.model.errors import KDBError, ResourceError
 from kdbd.core.database import Database
 from kdbd.files import SYNCHRONOUS_BYTES, BackendFile
 from kdbd.pipeline import Pipeline
@@ -51,6 +52,8 @@ class Rewriter:
         worker: Worker,
         unhurried: Worker,
         log: Any,
+        *,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._database = database
         self._stores = stores
@@ -59,6 +62,7 @@ class Rewriter:
         self._worker = worker
         self._unhurried = unhurried
         self._log = log
+        self._clock = clock
         self._dirty = asyncio.Event()
         self._hurry = asyncio.Event()
         self._rewriting = asyncio.Lock()
@@ -84,20 +88,26 @@ class Rewriter:
 
     async def sync(self) -> None:
         """Write every file that lacks something, at once; raise the first error."""
+        with self._hurrying():
+            await self._rewrite_all(strict=True)
+
+    async def flush(self, files: Iterable[BackendFile]) -> bool:
+        """Write these files at once, if they lack something; tell whether they are whole."""
+        with self._hurrying():
+            async with self._rewriting:
+                done = [await self._rewrite(file) for file in list(files) if file.dirty]
+        return all(done)
+
+    @contextmanager
+    def _hurrying(self) -> Iterator[None]:
         self._hurried += 1
         self._hurry.set()
         try:
-            await self._rewrite_all(strict=True)
+            yield
         finally:
             self._hurried -= 1
             if not self._hurried:
                 self._hurry.clear()
-
-    async def flush(self, files: Iterable[BackendFile]) -> bool:
-        """Write these files, if they lack something; tell whether they are whole."""
-        async with self._rewriting:
-            done = [await self._rewrite(file) for file in list(files) if file.dirty]
-        return all(done)
 
     async def _rewrite_all(self, *, strict: bool = False) -> bool:
         done = True
@@ -110,12 +120,17 @@ class Rewriter:
     async def _rewrite(self, file: BackendFile, *, strict: bool = False) -> bool:
         """Write one file; tell whether it is whole."""
         for _ in range(_ATTEMPTS):
-            await self._stores.refresh(file, self._pipeline)
-            if not file.dirty or file.in_batch:
-                return not file.dirty
             try:
+                await self._stores.refresh(file, self._pipeline)
                 async with file.rewriting:
+                    if not self._stores.holds(file) or not file.dirty or file.in_batch:
+                        return not file.dirty
                     await self._attempt(file)
+            except KDBError as error:
+                self._log.error("file.refused", file=file.path, reason=str(error))
+                if strict:
+                    raise
+                return False
             except FileEdited:
                 continue
             except FileRefused as refused:
@@ -164,7 +179,7 @@ class Rewriter:
         chunks: list[bytes] = []
         start = backend.mountpoint
         while True:
-            began = perf_counter()
+            began = self._clock()
             names = list(islice(backend.names(start, backend.end), _SLICE_KEYS))
             end = names[-1] + b"\0" if len(names) == _SLICE_KEYS else backend.end
             records = [
@@ -175,7 +190,7 @@ class Rewriter:
             if end == backend.end:
                 break
             start = end
-            await self._rest(_REST * (perf_counter() - began))
+            await self._rest(_REST * (self._clock() - began))
         return [dump.HEADER, *chunks, dump.END] if chunks else []
 
     async def _rest(self, seconds: float) -> None:

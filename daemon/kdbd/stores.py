@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from time import time
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from sortedcontainers import SortedDict
 
@@ -26,16 +27,24 @@ from kdb.model.errors import (
     SemanticError,
     SyntacticError,
 )
-from kdb.model.names import Namespace, escape, in_namespace, namespace, namespace_name, unescape
+from kdb.model.names import (
+    Namespace,
+    end_of_subtree,
+    escape,
+    in_namespace,
+    namespace,
+    namespace_name,
+    unescape,
+)
 from kdbd.constants import built_in
 from kdbd.core.backend import Backend
-from kdbd.core.commit import Commit
-from kdbd.core.database import Database, root_name
-from kdbd.core.merge import merge_file, unwritten_after
+from kdbd.core.commit import Commit, Draft
+from kdbd.core.database import Database
+from kdbd.core.merge import merge_file, same, unwritten_after
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declared
-from kdbd.core.requests import Request
+from kdbd.core.requests import Request, Slices
 from kdbd.core.structure import complete, specs_after
-from kdbd.core.view import Mounts, View
+from kdbd.core.view import Mounts, View, root_name
 from kdbd.files import BackendFile
 from kdbd.store import dump
 from kdbd.store.disk import Disk, FileStat
@@ -46,14 +55,25 @@ from kdbd.worker import Worker
 
 __all__ = ["Stores"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 ELEKTRA = unescape("system:/elektra")
+
+# A file that could not be read, though it did not change, is tried again after this.
+READ_AGAIN_S = 1.0
 
 
 class Merging(Protocol):
     """What stores need of the commit pipeline."""
 
-    def merge(self, request: Request, row: BackendRow) -> asyncio.Future[Any]:
-        """Commit what a file was edited to, before all that waits, noting the file's row."""
+    def merge(
+        self, request: Request, row: BackendRow, taken_in: Callable[[], None]
+    ) -> asyncio.Future[Any]:
+        """Commit what a file was edited to, before all that waits, noting the file's row.
+
+        ``taken_in`` is called as soon as readers see it, before anything else goes on.
+        """
 
 
 class Stores:
@@ -69,6 +89,7 @@ class Stores:
         self._journal: Journal = persistence.journal
         self._worker = worker
         self._log = log
+        self._loop = asyncio.get_running_loop()
         self._rows: dict[tuple[bytes, str, str], BackendRow] = {}
         self._defaults: dict[Namespace, BackendFile] = {}
         self._elektra: BackendFile | None = None
@@ -80,8 +101,11 @@ class Stores:
     # Opening
 
     async def open(self) -> Database:
-        """Load what the journal holds; files are compared at their first access."""
-        for row in await self._worker.run(self._journal.backends):
+        """Load what the journal holds; files are compared at their first access.
+
+        Raises ResourceError where the journal refuses.
+        """
+        for row in await self._ask(self._journal.backends):
             self._rows[row.mountpoint, row.directory, row.path] = row
         for which in (Namespace.SPEC, Namespace.USER, Namespace.SYSTEM):
             path = self.locations.file(which, DEFAULT_FILE)
@@ -90,12 +114,8 @@ class Stores:
         self._elektra = await self._load(ELEKTRA, "", path)
         for file in (*self._defaults.values(), self._elektra):
             self.files[file.row.identity] = file
-        revision = await self._worker.run(self._journal.revision)
-        declarations = self._elektra.backend.tree
-        specs, errors = declared(
-            (name, declarations[name])
-            for name in self._elektra.backend.names(MOUNTPOINTS, MOUNTPOINTS + b"\x01")
-        )
+        revision = await self._ask(self._journal.revision)
+        specs, errors = self._declarations()
         for error in errors:
             self._log.warning("mountpoint.unusable", reason=error.reason)
         loaded: dict[int, BackendFile] = {}
@@ -113,9 +133,13 @@ class Stores:
         root = self.locations.root(which, directory)
         writable = self.locations.is_writable(root)
         if row is None:
-            row = await self._worker.run(self._journal.add_backend, mountpoint, directory, path)
+            row = await self._ask(self._journal.add_backend, mountpoint, directory, path)
         else:
-            row = await self._worker.run(self._persistence.finish, row)
+            try:
+                row = await self._worker.run(self._persistence.finish, row)
+            except OSError as error:
+                # It is settled as soon as the file can be read.
+                self._log.warning("file.unsettled", file=path, reason=str(error))
         self._rows[mountpoint, directory, path] = row
         backend = Backend(row.identity, mountpoint, directory)
         if not writable:
@@ -124,14 +148,27 @@ class Stores:
                 " written here. Ask its owner, or start kdbd as a user who may write there",
                 configfile=path,
             )
-        keys, unwritten = await self._worker.run(self._read_journal, row)
+        keys, unwritten = await self._ask(self._read_journal, row)
         backend.tree = SortedDict(keys)
-        lacking = {
-            name: held
-            for name, held in unwritten.items()
-            if not _same(held, backend.tree.get(name))
-        }
+        lacking = _lacking(backend, unwritten)
         return BackendFile(backend, row, default, writable, unwritten=lacking, news=True)
+
+    async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask the journal; raise ResourceError where it refuses."""
+        try:
+            return await self._worker.run(function, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise ResourceError(
+                f"The journal refused: {error}. Make room, then try again",
+                configfile=self._journal.path,
+            ) from error
+
+    def _declarations(self) -> tuple[list[MountSpec], list[KDBError]]:
+        """Answer the mountpoints that are declared, also while the file of that is damaged."""
+        assert self._elektra is not None
+        backend = self._elektra.backend
+        names = backend.names(MOUNTPOINTS, end_of_subtree(MOUNTPOINTS))
+        return declared((name, backend.tree[name]) for name in names)
 
     def _read_journal(
         self, row: BackendRow
@@ -166,7 +203,7 @@ class Stores:
                 table[bytes([which])] = self._defaults[which].backend
             else:
                 path = self.locations.file(which, DEFAULT_FILE, directory)
-                file = await self._mounted(bytes([which]), directory, path, loaded, None)
+                file = await self._mounted(bytes([which]), directory, path, loaded)
                 file.default = True
                 table[bytes([which])] = file.backend
             if which is Namespace.SYSTEM:
@@ -177,7 +214,9 @@ class Stores:
                 if which not in spec.namespaces:
                     continue
                 try:
-                    file = await self._declared(which, directory, spec, loaded, revision)
+                    file = await self._declared(
+                        which, directory, spec, loaded, revision=revision, strict=strict
+                    )
                 except KDBError as error:
                     if strict:
                         raise
@@ -195,7 +234,9 @@ class Stores:
         directory: str,
         spec: MountSpec,
         loaded: dict[int, BackendFile],
+        *,
         revision: int | None,
+        strict: bool,
     ) -> BackendFile:
         name = in_namespace(spec.unescaped, which)
         path = self.locations.file(which, spec.path, directory)
@@ -205,10 +246,11 @@ class Stores:
                     f"{path} holds the keys of another mountpoint already. Give each mountpoint a"
                     " file of its own"
                 )
-        file = await self._mounted(name, directory, path, loaded, revision)
-        file.backend.announce_once = spec.announce_once
-        if spec.error is not None or isinstance(file.backend.damage, InstallationError):
-            file.backend.damage = spec.error
+        file = await self._mounted(name, directory, path, loaded)
+        if file.row.identity in loaded:
+            file.obey(spec)
+            if revision is not None and spec.error is None:
+                await self._fill(file, revision, strict=strict)
         return file
 
     async def _mounted(
@@ -217,31 +259,41 @@ class Stores:
         directory: str,
         path: str,
         loaded: dict[int, BackendFile],
-        revision: int | None,
     ) -> BackendFile:
         row = self._rows.get((mountpoint, directory, path))
         if row is not None and row.identity in self.files:
             return self.files[row.identity]
         file = await self._load(mountpoint, directory, path)
-        if revision is not None:
-            await self._fill(file, revision)
         loaded[file.row.identity] = file
         return file
 
-    async def _fill(self, file: BackendFile, revision: int) -> None:
-        found = await self._worker.run(self._disk.read, file.path)
-        keys: list[tuple[bytes, Content]] = []
+    async def _fill(self, file: BackendFile, revision: int, *, strict: bool) -> None:
+        """Fill a new backend with its file's keys, as of a revision.
+
+        Raises what is wrong with the file where ``strict``; else it is damage.
+        """
+        empty = replace(
+            file.row, digest=b"", next_digest=None, next_written=None, next_temporary=None
+        )
+        keys: Mapping[bytes, Content] = {}
         digest = b""
-        file.stat = None
-        if found is not None:
-            file.stat, data = found
-            keys = dump.read(data, file.backend.mountpoint, file.path)
-            digest = digest_of([data])
+        try:
+            found = await self._worker.run(self._read, empty, file.backend.mountpoint)
+            file.stat, digest, keys = found.stat, found.digest, found.keys or {}
+        except OSError as error:
+            if strict:
+                raise ResourceError(_unreadable(file, error), configfile=file.path) from error
+            self._cannot_read(file, error)
+        except _Damaged as damaged:
+            if strict:
+                raise damaged.error from None
+            self._damage(file, damaged.stat, damaged.error)
         file.backend.tree = SortedDict(
-            (name, content._replace(revision=revision)) for name, content in keys
+            (name, content._replace(revision=revision)) for name, content in keys.items()
         )
         file.unwritten = {}
-        file.row = replace(file.row, digest=digest, written=revision)
+        # The commit itself may change some of these keys.
+        file.row = replace(empty, digest=digest, written=revision - 1)
         file.news = True
 
     async def structure(self, commit: Commit) -> tuple[dict[str, Mounts], dict[int, BackendFile]]:
@@ -259,18 +311,12 @@ class Stores:
             name.partition(":/")[2] for name in self.database.roots if name.startswith("dir:/")
         ]
         loaded: dict[int, BackendFile] = {}
-        try:
-            roots = await self._roots(
-                specs,
-                directories,
-                loaded,
-                revision=commit.revision,
-                strict=commit.origin != "file",
-            )
-        except OSError as error:
-            raise ResourceError(f"A mountpoint's file cannot be read: {error}") from error
+        roots = await self._roots(
+            specs, directories, loaded, revision=commit.revision, strict=commit.origin != "file"
+        )
         permanent = frozenset(file.row.identity for file in self.files.values() if file.default)
         complete(commit, self.database.roots, roots, permanent)
+        self.database.readmit(commit)
         assert commit.structure is not None
         for backend in commit.structure.unmounted:
             await self._settle(self.files[backend.identity])
@@ -290,19 +336,19 @@ class Stores:
                 replaced = await self._worker.run(
                     self._persistence.replace_staged, row, write.stat, time=time(), announced=0
                 )
+                file.replaced(replaced)
+                if replaced.error is not None:
+                    raise replaced.error
             except FileEdited as edited:
                 raise ResourceError(
                     f"{file.path} was just edited. Try again, so that the edit is seen first"
                 ) from edited
-            except (FileRefused, sqlite3.Error) as refused:
+            except (FileRefused, OSError, sqlite3.Error) as refused:
                 raise ResourceError(
                     f"{name} has changes that its file does not hold yet, and {file.path} cannot be"
                     " written. Make room, then unmount again",
                     configfile=file.path,
                 ) from refused
-            file.replaced(replaced)
-            if replaced.error is not None:
-                raise ResourceError(f"{file.path} cannot be replaced: {replaced.error}")
             file.unwritten = {}
 
     def restructured(self, commit: Commit, loaded: dict[int, BackendFile]) -> None:
@@ -312,6 +358,15 @@ class Stores:
             for backend in commit.structure.unmounted:
                 file = self.files.pop(backend.identity)
                 del self._rows[backend.mountpoint, backend.directory, file.path]
+        specs = {
+            in_namespace(spec.unescaped, which): spec
+            for spec in self._declarations()[0]
+            for which in spec.namespaces
+        }
+        for file in self.files.values():
+            spec = specs.get(file.backend.mountpoint)
+            if spec is not None and not file.default:
+                file.obey(spec)
 
     def note(self, commit: Commit) -> None:
         """Remember what files lack after a commit."""
@@ -324,7 +379,7 @@ class Stores:
 
     async def load_directory(self, directory: str) -> View:
         """Make a directory's dir:/ part of the database."""
-        specs, _ = declared(self.database.view.items(MOUNTPOINTS))
+        specs, _ = self._declarations()
         loaded: dict[int, BackendFile] = {}
         roots = await self._roots(specs, (directory,), loaded)
         self.files.update(loaded)
@@ -333,13 +388,24 @@ class Stores:
 
     async def unload_directory(self, directory: str) -> None:
         """Forget a directory that nobody has open; its keys are in its files and the journal."""
-        for backend in self.database.roots[root_name(Namespace.DIR, directory)]:
-            file = self.files.pop(backend.identity)
+        # At once: whoever opens the directory from here on waits until it can be loaded anew.
+        self.database.unload_directory(directory)
+        # Also the default file's, where another is mounted in its place.
+        files = [file for file in self.files.values() if file.backend.directory == directory]
+        for file in files:
+            backend = self.files.pop(file.row.identity).backend
             self._rows[backend.mountpoint, directory, file.path] = file.row
             if not backend.tree and not file.unwritten:
-                await self._worker.run(self._journal.drop_backend, backend.identity)
-                del self._rows[backend.mountpoint, directory, file.path]
-        self.database.unload_directory(directory)
+                try:
+                    await self._ask(self._journal.drop_backend, backend.identity)
+                except ResourceError as error:
+                    self._log.error("journal.refused", reason=error.reason)
+                else:
+                    del self._rows[backend.mountpoint, directory, file.path]
+
+    def holds(self, file: BackendFile) -> bool:
+        """Tell whether the file is still that of a backend."""
+        return self.files.get(file.row.identity) is file
 
     # Edited files
 
@@ -353,78 +419,117 @@ class Stores:
             if isinstance(backend.damage, InstallationError):
                 continue
             try:
-                if self._disk.stat(file.path) != file.stat:
-                    found.append(file)
+                changed = self._disk.stat(file.path) != file.stat
             except OSError:
+                changed = file.retry_at is None
+            if changed or (file.retry_at is not None and self._loop.time() >= file.retry_at):
                 found.append(file)
         return found
 
     async def refresh(self, file: BackendFile, pipeline: Merging) -> None:
-        """Take in what a file holds now: merge it, or note that it is damaged."""
+        """Take in what a file holds now: merge it, or note that it is damaged.
+
+        Raises ResourceError where what it holds cannot be stored now.
+        """
         async with file.refreshing:
-            if self.files.get(file.row.identity) is not file or file.writing is not None:
+            if not self.holds(file) or file.writing is not None:
                 return
             if not self.stale([file.backend]):
                 return
             try:
-                found = await self._worker.run(self._read, file)
+                found = await self._ask(self._read, file.row, file.backend.mountpoint)
             except OSError as error:
-                self._damage(file, self._disk_stat(file), ResourceError(_unreadable(file, error)))
+                self._cannot_read(file, error)
                 return
             except _Damaged as damaged:
                 self._damage(file, damaged.stat, damaged.error)
                 return
-            if found.keys is not None:
-                root = root_name(namespace(file.backend.mountpoint), file.backend.directory)
-                request = merge_file(
-                    found.keys, file.backend, file.unwritten, self.database.roots[root]
-                )
-                row = replace(file.row, digest=found.digest)
-                await pipeline.merge(request, row)
-                file.unwritten = unwritten_after(file.backend, found.keys, file.unwritten)
-                file.row = row
+            if found.unwritten is not None:
+                file.row = found.row
                 file.news = True
-            file.stat = found.stat
-            if not isinstance(file.backend.damage, InstallationError):
-                file.backend.damage = None
+                file.unwritten = _lacking(file.backend, found.unwritten)
+            if found.keys is None:
+                self._taken_in(file, found)
+                return
+            row = replace(
+                found.row,
+                digest=found.digest,
+                next_digest=None,
+                next_written=None,
+                next_temporary=None,
+            )
 
-    def _read(self, file: BackendFile) -> _Found:
-        found = self._disk.read(file.path)
-        if found is None:
-            stat, data, digest = None, b"", b""
-        else:
-            stat, data = found
-            digest = digest_of([data])
-        if digest == file.row.digest:
-            return _Found(stat, digest, None)
-        if found is None:
-            return _Found(stat, digest, {})
-        try:
-            keys = dump.read(data, file.backend.mountpoint, file.path)
-        except SyntacticError as error:
-            raise _Damaged(stat, error) from error
-        return _Found(stat, digest, dict(keys))
+            def taken_in() -> None:
+                assert found.keys is not None
+                file.unwritten = unwritten_after(file.backend, found.keys, file.unwritten)
+                written = row.written if file.unwritten else self.database.revision
+                file.row = replace(row, written=written)
+                file.news = True
+                self._taken_in(file, found)
 
-    def _disk_stat(self, file: BackendFile) -> FileStat | None:
+            await pipeline.merge(partial(self._merge, file, found.keys), row, taken_in)
+
+    def _merge(
+        self, file: BackendFile, keys: Mapping[bytes, Content], revision: int
+    ) -> Draft | Slices:
+        """Draft a merge against what is mounted when its turn has come."""
+        mountpoint, directory = file.backend.mountpoint, file.backend.directory
+        mounts = self.database.roots.get(root_name(namespace(mountpoint), directory))
+        if mounts is None or not self.holds(file):
+            return Draft([])
+        return merge_file(keys, file.backend, file.unwritten, mounts)(revision)
+
+    def _taken_in(self, file: BackendFile, found: _Found) -> None:
+        file.stat = found.stat
+        file.retry_at = None
+        if not isinstance(file.backend.damage, InstallationError):
+            file.backend.damage = None
+
+    def _read(self, row: BackendRow, mountpoint: bytes) -> _Found:
+        """Read a file, in the writer's thread. Raises OSError, _Damaged and sqlite3.Error."""
+        found = self._disk.read(row.path)
+        stat, data = (None, b"") if found is None else found
+        digest = b"" if found is None else digest_of([data])
+        settled = self._persistence.settled(row, digest)
+        keys: dict[bytes, Content] | None = None
+        if digest != settled.digest:
+            try:
+                keys = {} if found is None else dict(dump.read(data, mountpoint, row.path))
+            except SyntacticError as error:
+                raise _Damaged(stat, error) from error
+        unwritten = None
+        if settled is not row:
+            unwritten = self._journal.unwritten(row.identity, settled.written)
+        return _Found(stat, digest, keys, settled, unwritten)
+
+    def _cannot_read(self, file: BackendFile, error: OSError) -> None:
         try:
-            return self._disk.stat(file.path)
+            stat = self._disk.stat(file.path)
         except OSError:
-            return None
+            stat = None
+        self._damage(file, stat, ResourceError(_unreadable(file, error)))
+        file.retry_at = self._loop.time() + READ_AGAIN_S
 
     def _damage(self, file: BackendFile, stat: FileStat | None, error: KDBError) -> None:
         error.mountpoint = escape(file.backend.mountpoint)
         error.configfile = file.path
         file.backend.damage = error
         file.stat = stat
+        file.retry_at = None
         self._log.error("file.damaged", file=file.path, reason=str(error))
 
 
 class _Found(NamedTuple):
-    """A file as it is now; no ``keys`` where it holds what it did."""
+    """A file as it is now; no ``keys`` where it holds what it did.
+
+    ``unwritten`` is told anew where it turned out that the file had been replaced.
+    """
 
     stat: FileStat | None
     digest: bytes
     keys: dict[bytes, Content] | None
+    row: BackendRow
+    unwritten: dict[bytes, Content | None] | None
 
 
 class _Damaged(Exception):  # a fact for the caller
@@ -440,7 +545,10 @@ def _unreadable(file: BackendFile, error: OSError) -> str:
     )
 
 
-def _same(one: Content | None, other: Content | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.same_as(other)
+def _lacking(
+    backend: Backend, unwritten: Mapping[bytes, Content | None]
+) -> dict[bytes, Content | None]:
+    """Answer what of that a file holds otherwise than the backend."""
+    return {
+        name: held for name, held in unwritten.items() if not same(held, backend.tree.get(name))
+    }

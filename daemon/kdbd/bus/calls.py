@@ -122,7 +122,7 @@ class Calls:
             return None
         try:
             return self._dispatch(call)
-        except Exception:  # the message boundary
+        except Exception:  # noqa: BLE001 - the message boundary
             self._failed(call)
             return None
 
@@ -130,7 +130,7 @@ class Calls:
         async def answer() -> None:
             try:
                 await pending
-            except Exception:  # the message boundary
+            except Exception:  # noqa: BLE001 - the message boundary
                 self._failed(call)
 
         def done(_: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import os
 import socket
 from array import array
+from collections import deque
 from collections.abc import Callable
 
 from kdbd.bus.frames import Frame, Frames, ProtocolError
@@ -36,6 +37,7 @@ class Connection:
         self.lost: asyncio.Future[OSError] = loop.create_future()
         self._loop = loop
         self._frames = Frames()
+        self._whole: deque[Frame] = deque()
         self._on_frame: Callable[[Frame], None]
         self._on_read: Callable[[], None]
         self._on_lost: Callable[[], None] | None = None
@@ -57,16 +59,18 @@ class Connection:
         self.resume()
 
     def pause(self) -> None:
-        """Read no more until `resume`."""
+        """Read no more, and hand on nothing more that was read, until `resume`."""
         if self._reading:
             self._loop.remove_reader(self.socket)
             self._reading = False
 
     def resume(self) -> None:
-        """Read again."""
+        """Hand on what was read, and read again."""
         if not self._reading and not self.lost.done():
             self._loop.add_reader(self.socket, self._readable)
             self._reading = True
+            if self._whole:
+                self._loop.call_soon(self._hand_on)
 
     def lose(self, reason: OSError) -> None:
         """Stop, as the connection is of no more use; `lost` tells why."""
@@ -80,6 +84,8 @@ class Connection:
         """Close the socket, and the descriptors of a message that never came whole."""
         self.lose(ConnectionAbortedError("closed"))
         _close(self._frames.abandon())
+        while self._whole:
+            _close(self._whole.popleft().fds)
         self.socket.close()
 
     def _readable(self) -> None:
@@ -102,10 +108,15 @@ class Connection:
             _close(fds)
             fds = ()
         try:
-            for frame in self._frames.feed(chunk, fds):
-                self._on_frame(frame)
+            self._whole.extend(self._frames.feed(chunk, fds))
         except ProtocolError as error:
             self.lose(error)
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        try:
+            while self._whole and self._reading:
+                self._on_frame(self._whole.popleft())
         finally:
             self._on_read()
 

@@ -21,7 +21,7 @@ from kdb.model.errors import InternalError, KDBError
 from kdbd.bus.calls import Call
 from kdbd.bus.interfaces import Method, methods
 
-__all__ = ["Await", "Dispatcher", "Objects", "Reply", "Target"]
+__all__ = ["Await", "Dispatcher", "Objects", "Refusal", "Reply", "Target"]
 
 _FREEDESKTOP = "org.freedesktop.DBus.Error."
 # What a method may wait for before it goes on: the caller's credentials, and each file that it
@@ -35,6 +35,15 @@ class Await(Exception):  # no failure: the method goes on afterwards
     def __init__(self, what: Callable[[], Awaitable[Any]]) -> None:
         super().__init__()
         self.what = what
+
+
+class Refusal(Exception):  # a fact for the caller
+    """The call asks for what D-Bus itself has an error for; ``name`` comes without its prefix."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(name, text)
+        self.name = name
+        self.text = text
 
 
 class Reply(NamedTuple):
@@ -104,6 +113,9 @@ class Dispatcher:
             return self._wait(call, method, partial(handler, target.subject, call), pending)
         except KDBError as error:
             self._sender.error(call, error.dbus_name, str(error))
+            return None
+        except Refusal as refusal:
+            self._refuse(call, refusal.name, refusal.text)
             return None
         if isinstance(result, Coroutine):
             return self._await(call, method, result)

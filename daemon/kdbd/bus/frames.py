@@ -70,7 +70,7 @@ class Frames:
     def feed(self, chunk: bytes, fds: tuple[int, ...] = ()) -> Iterator[Frame]:
         """Yield the messages that `chunk` completes; `fds` came with it.
 
-        The iterator must be used up, unless it raises: then the stream is at its end. Raises `ProtocolError`.
+        The iterator must be used up. Raises `ProtocolError`, which is the end of the stream.
         """
         carried, self._fds = self._fds, ()
         if self._skip:

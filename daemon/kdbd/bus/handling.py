@@ -10,7 +10,7 @@ from typing import Any
 from kdb import memfd, wire
 from kdb.model.content import Content
 from kdb.model.diff import Change
-from kdb.model.errors import AccessDenied, ConflictError, InterfaceError
+from kdb.model.errors import AccessDenied, ConflictError, InterfaceError, LimitsExceeded
 from kdb.model.names import Namespace, escape, in_namespace, is_below_or_same, namespace, unescape
 from kdbd.bus.calls import Call
 from kdbd.bus.context import Context, after
@@ -18,10 +18,9 @@ from kdbd.bus.dispatch import Await, Reply
 from kdbd.bus.objects import Handles
 from kdbd.bus.values import block_data
 from kdbd.core.commit import Caller
-from kdbd.core.database import root_name
 from kdbd.core.handles import Handle, parent_key
 from kdbd.core.requests import Entry, put_entries
-from kdbd.core.view import View
+from kdbd.core.view import View, root_name
 from kdbd.pipeline import Outcome
 from kdbd.store.journal import JournalReader
 from kdbd.store.locations import DEFAULT_FILE, nearest_directory
@@ -93,14 +92,17 @@ class Handling:
 
     def get(self, handle: Handle, call: Call, parent: str, since: int) -> Any:
         key = parent_key(unescape(parent))
+        root, view = handle.root, handle.view
         if handle.directory and namespace(key) in (Namespace.DIR, Namespace.CASCADING):
             root = self._root_of(handle.directory)
-            if root != handle.root:
-                # A nearer directory has a file now: what was got before is of another one.
-                handle.root, since = root, 0
-                handle.view = self._context.database.directory_view(root)
-        view = handle.view
+            view = self._context.database.directory_view(root)
         self._context.fresh_below(view, key)
+        if root != handle.root:
+            # Another directory is the nearest that has the file.
+            handle.move(root, view)
+        if root and namespace(key) in (Namespace.DIR, Namespace.CASCADING):
+            # Of which directory a revision is that this handle did not tell, nobody knows.
+            since = since if handle.has_got(key) else 0
         if namespace(key) is Namespace.DIR:
             view.backend(key)
         database = self._context.database
@@ -204,7 +206,15 @@ class Handling:
                 f"{escape(key)} cannot be set: proc:/ is each process's own. Use a parent in"
                 " spec:/, dir:/, user:/, system:/ or a cascading one"
             )
-        handle.require_get(key)
+        try:
+            handle.require_get(key)
+        except InterfaceError:
+            # Of a damaged mountpoint no get could be: what is wrong is the file.
+            self._context.fresh_below(handle.view, key)
+            for backend in handle.view.backends(key):
+                if backend.damage is not None:
+                    raise backend.damage from None
+            raise
         return key
 
 
@@ -258,4 +268,9 @@ def _block_reply(before: Sequence[Any], data: bytes, behind: Sequence[Any]) -> R
     """Answer a reply with a block: inline, or above 1 MiB in a memfd."""
     if len(data) <= wire.INLINE_BLOCK_BYTES:
         return Reply((*before, data, [], *behind))
+    if len(data) > wire.MAX_BLOCK_BYTES:
+        raise LimitsExceeded(
+            f"This takes {len(data)} bytes, and a block has at most {wire.MAX_BLOCK_BYTES}. Use"
+            " narrower parents"
+        )
     return Reply((*before, b"", [0], *behind), (memfd.seal(data),))

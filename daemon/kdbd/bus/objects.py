@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kdb.model.errors import LimitsExceeded
 from kdb.protocol import (
     HANDLE_INTERFACE,
@@ -22,6 +24,8 @@ STANDARD = (
     "org.freedesktop.DBus.Peer",
     "org.freedesktop.DBus.Properties",
 )
+# As handles are numbered: each has one path.
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 # Of one client. An application has one or a few; each costs under 1 kB.
 MAX_HANDLES = 256
 
@@ -71,10 +75,10 @@ class Handles:
         if path == OBJECT_PATH:
             return Target((INTERFACE, *STANDARD), root_view)
         if path == SIGNAL_PATH:
-            return Target((SIGNAL_INTERFACE, *STANDARD), root_view)
+            return Target((SIGNAL_INTERFACE, *STANDARD))
         if path.startswith(HANDLE_PATH_PREFIX):
             number = path[len(HANDLE_PATH_PREFIX) :]
-            if number.isascii() and number.isdigit() and len(number) < 19:
+            if _NUMBER.fullmatch(number):
                 handle = self.find(int(number), sender)
                 if handle is not None:
                     return Target((HANDLE_INTERFACE, INTERFACE, *STANDARD), handle)

@@ -1,8 +1,11 @@
 """The queue of outgoing messages: bounded, in order, and each message whole.
 
-- Above `MAX_QUEUED_BYTES` the oldest signals are dropped, then the oldest replies. Those who
-  follow the signals see the gap in the revisions of `Committed`; those who wait for a reply run
-  into their time-out. The newest message always stays, and one that is half sent.
+- Of signals more than `MAX_SIGNAL_BYTES` are not kept: the oldest are dropped. Those who follow
+  them see the gap in the revisions of `Committed`.
+- Of replies more than `MAX_REPLY_BYTES` are not kept. No more calls are read long before (see
+  `Writer`), so only calls that were answered late and all at once come that far; the oldest are
+  dropped, and their callers run into their time-out.
+- The newest message always stays, and one that is half sent.
 - Signals outlive the connection that they were put on; replies and calls go with it, since a bus
   passes a reply on only from the connection that got the call.
 """
@@ -14,9 +17,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-__all__ = ["MAX_QUEUED_BYTES", "Message", "Outgoing"]
+__all__ = ["MAX_REPLY_BYTES", "MAX_SIGNAL_BYTES", "Message", "Outgoing"]
 
-MAX_QUEUED_BYTES = 8 << 20
+# About 50,000 signals of one key each; and four replies of the largest size.
+MAX_SIGNAL_BYTES = 8 << 20
+MAX_REPLY_BYTES = 32 << 20
 # What one write carries at most; a Unix socket takes about 200 KiB before it is full.
 _BATCH_BYTES = 128 << 10
 
@@ -32,13 +37,20 @@ class Message(NamedTuple):
 class Outgoing:
     """Messages in the order in which they were put; of the first a part may be sent."""
 
-    def __init__(self, *, max_bytes: int = MAX_QUEUED_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        max_signal_bytes: int = MAX_SIGNAL_BYTES,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+    ) -> None:
         self.queued_bytes = 0
         # Of all messages ever put, how many there were, and how many are sent or dropped.
         self.put_count = self.done_count = 0
         self._messages: deque[Message] = deque()
         self._sent_of_first = 0
-        self._max_bytes = max_bytes
+        self._signal_bytes = 0
+        self._max_signal_bytes = max_signal_bytes
+        self._max_reply_bytes = max_reply_bytes
 
     def __bool__(self) -> bool:
         return bool(self._messages)
@@ -48,6 +60,8 @@ class Outgoing:
         own = tuple([os.dup(fd) for fd in fds]) if fds else ()
         self._messages.append(Message(data, own, is_signal))
         self.queued_bytes += len(data)
+        if is_signal:
+            self._signal_bytes += len(data)
         self.put_count += 1
 
     def next_write(self) -> tuple[bytes | memoryview, tuple[int, ...]]:
@@ -85,19 +99,26 @@ class Outgoing:
 
     def bound(self) -> tuple[int, int]:
         """Drop what is too much; return how many signals and how many others were dropped."""
-        if self.queued_bytes <= self._max_bytes:
-            return 0, 0
-        # Down to three quarters, so that a full queue is not walked for every message.
-        target = self._max_bytes * 3 // 4
-        return self._drop(target, signals=True), self._drop(target, signals=False)
+        too_many_signals = self._signal_bytes - self._max_signal_bytes
+        too_many_replies = self.queued_bytes - self._signal_bytes - self._max_reply_bytes
+        # A quarter more than must be, so that a full queue is not walked for every message.
+        return (
+            self._drop(too_many_signals + self._max_signal_bytes // 4, signals=True)
+            if too_many_signals > 0
+            else 0,
+            self._drop(too_many_replies + self._max_reply_bytes // 4, signals=False)
+            if too_many_replies > 0
+            else 0,
+        )
 
     def leave_connection(self) -> None:
         """Drop all but the signals; a half-sent one is to be sent again from its start."""
         self._sent_of_first = 0
         self._keep(lambda message: message.is_signal)
 
-    def _drop(self, target: int, *, signals: bool) -> int:
-        before = self.done_count
+    def _drop(self, excess: int, *, signals: bool) -> int:
+        """Drop the oldest of a kind, `excess` bytes at least; return how many."""
+        before, target = self.done_count, self.queued_bytes - excess
         last = self._messages[-1]
         half_sent = self._messages[0] if self._sent_of_first else None
         self._keep(
@@ -121,6 +142,8 @@ class Outgoing:
 
     def _forget(self, message: Message) -> None:
         self.queued_bytes -= len(message.data)
+        if message.is_signal:
+            self._signal_bytes -= len(message.data)
         self.done_count += 1
         for fd in message.fds:
             os.close(fd)

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from kdb.model.content import Content
+from kdb.model.content import Content, is_utf8
 from kdb.model.errors import HistoryLost, KeyNotFound, LimitsExceeded, SemanticError
 from kdb.model.lookup import Found, lookup
 from kdb.model.names import PERSISTABLE, Namespace, escape, in_namespace, namespace, unescape
 from kdbd.bus.calls import Call
 from kdbd.bus.context import Context, view_of
-from kdbd.bus.values import is_utf8, utf8_value
+from kdbd.bus.values import utf8_value
 from kdbd.core.handles import Handle, parent_key
 from kdbd.core.mounts import MOUNTPOINTS, declared
 from kdbd.core.view import View
@@ -128,6 +128,11 @@ class Reading:
         else:
             parents = [key]
         until = self._context.database.revision
+        if since > until:
+            raise HistoryLost(
+                f"There is no revision {since} yet, so it is of another store. Read the keys"
+                " again, and go on from the revision of that"
+            )
         return self._worker.run(self._history, since, until, parents, limit or DEFAULT_LIMIT)
 
     def _history(self, since: int, until: int, parents: list[bytes], limit: int) -> Sequence[Any]:
@@ -152,9 +157,9 @@ class Reading:
                 )
         _require_sendable(changes)
         rows = [
-            [change.revision, change.kind, escape(change.name)]
+            [change.revision, change.kind, name]
             for change in changes
-            if is_utf8(change.name)
+            if is_utf8(name := escape(change.name))
         ]
         return rows, covered < until, covered
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from kdb.model.errors import AccessDenied, InstallationError, InterfaceError
+from kdb.model.errors import InstallationError
 from kdb.protocol import INTERFACE
 from kdbd import __version__
 from kdbd.bus.calls import Call
+from kdbd.bus.dispatch import Refusal
 from kdbd.bus.interfaces import document
 from kdbd.bus.library import Variant
 from kdbd.bus.objects import Handles, children
@@ -51,7 +52,7 @@ class Standard:
     def get(self, subject: Any, call: Call, interface: str, name: str) -> Sequence[Any]:
         properties = self._properties(subject, interface)
         if name not in properties:
-            raise InterfaceError(f"{interface} has no property {name} here")
+            raise Refusal("UnknownProperty", f"{interface} has no property {name} here")
         return (properties[name],)
 
     def get_all(self, subject: Any, call: Call, interface: str) -> Sequence[Any]:
@@ -59,5 +60,5 @@ class Standard:
 
     def set(self, subject: Any, call: Call, interface: str, name: str, value: Any) -> Sequence[Any]:
         if name in self._properties(subject, interface):
-            raise AccessDenied(f"The property {name} is read-only")
-        raise InterfaceError(f"{interface} has no property {name} here")
+            raise Refusal("PropertyReadOnly", f"The property {name} is read-only")
+        raise Refusal("UnknownProperty", f"{interface} has no property {name} here")

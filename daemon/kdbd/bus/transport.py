@@ -1,17 +1,13 @@
 """kdbd's place on the bus: it stays connected, keeps its name, takes calls and answers them.
 
-What is measured in a long-running service, and what happens here instead:
-
-- Nothing that a caller sends ends the connection; what cannot be understood is answered by an
+- Nothing that a caller sends ends the connection: what cannot be understood is answered by an
   error, or passed over. Descriptors that come with a message are closed when it is dealt with.
-- What the bus would cut the service off for (a NUL, no UTF-8, more than 8 MiB) is not sent; the
-  caller gets the error Internal.
-- An exception in the service is logged, and its caller gets the error Internal, without
-  internals.
-- Every call to others ends within its time-out and leaves nothing behind.
+- What the bus would cut the service off for (a NUL, no UTF-8, more than 8 MiB) is not sent, and
+  an exception in the service is logged; their callers get the error Internal, without internals.
+- A call to others ends within its time-out and leaves nothing behind.
 - A bus that goes away, or takes nothing for 5 s (one subscriber that never reads blocks
   dbus-daemon's delivery for its sender), is connected to anew, for ever. Calls that came in on
-  an old connection are then answered by nobody; the bus has told their callers.
+  an old connection are answered by nobody; the bus has told their callers.
 """
 
 from __future__ import annotations
@@ -73,7 +69,9 @@ class Transport:
         self._serial = 0
         self._number = 0
         self._connection: Connection | None = None
-        self._writer: Writer | None = None
+        self._writer = Writer(
+            stall_s=stall_s, on_failed=self._write_failed, on_full=self._full, log=log
+        )
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -81,13 +79,6 @@ class Transport:
 
         Raises `BusUnavailable` or `NameTaken` where that fails; later it is tried for ever.
         """
-        self._writer = Writer(
-            asyncio.get_running_loop(),
-            stall_s=self._stall_s,
-            on_failed=self._write_failed,
-            on_full=self._full,
-            log=self._log,
-        )
         failure: Exception | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -104,8 +95,7 @@ class Transport:
         """Connect again and again; return why the first time failed."""
         loop = asyncio.get_running_loop()
         pause_s = _FIRST_PAUSE_S
-        never = True
-        said = ""
+        never, said = True, ""
         while True:
             since = loop.time()
             try:
@@ -135,7 +125,6 @@ class Transport:
 
     async def _connect(self) -> Connection:
         """Connect, say hello, take the name. Raises `BusUnavailable`, `NameTaken`."""
-        assert self._writer is not None
         try:
             connection = await open_connection(self._paths, timeout_s=self._stall_s)
         except OSError as error:
@@ -151,6 +140,8 @@ class Transport:
                 self._on_vanished(name)
             for name in await take_place(self._ask_bus, self._name, self._callers.names()):
                 self._vanish(name)
+            if connection.lost.done():
+                raise connection.lost.result()
         except (OSError, CallFailed, Malformed) as error:
             connection.close()
             raise BusUnavailable(f"the bus at {self._paths[0]} fails: {error}") from error
@@ -168,14 +159,12 @@ class Transport:
             raise BusUnavailable("the bus closed the connection")
         serial = self._next_serial()
         message = marshal.encode_call(serial, BUS, BUS_PATH, BUS, member, signature, body)
-
         async with self._replies.expect(serial, self._stall_s) as reply:
             await asyncio.get_running_loop().sock_sendall(connection.socket, message)
             return await reply
 
     def _leave(self) -> None:
         """Give up what belongs to the connection that is lost."""
-        assert self._writer is not None
         self._connection = None
         self._writer.detach()
         self._replies.fail(BusUnavailable("the connection to the bus was lost"))
@@ -190,7 +179,6 @@ class Transport:
 
     def _on_frame(self, frame: Frame) -> None:
         """Take one message. Nothing in it ends the connection."""
-        assert self._writer is not None
         assert self._tasks is not None
         try:
             if frame.kind == marshal.CALL:
@@ -205,7 +193,7 @@ class Transport:
                 self._replies.take(frame)
         except Malformed as error:
             self._log.warning("bus.malformed", reason=str(error), kind=frame.kind)
-        except Exception:  # the message boundary
+        except Exception:  # noqa: BLE001 - the message boundary
             self._log.exception("bus.message_failed", kind=frame.kind)
 
     def reply(
@@ -218,7 +206,6 @@ class Transport:
         """
         if not self._expects_reply(call):
             return
-        assert self._writer is not None
         try:
             message = marshal.encode_return(
                 self._next_serial(), call.serial, call.sender, signature, body, len(fds)
@@ -232,7 +219,6 @@ class Transport:
         """Answer a call by an error."""
         if not self._expects_reply(call):
             return
-        assert self._writer is not None
         serial = self._next_serial()
         self._writer.put(marshal.encode_error(serial, call.serial, call.sender, name, text))
 
@@ -245,7 +231,6 @@ class Transport:
         self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
     ) -> None:
         """Broadcast a signal. What cannot be sent is logged, and dropped."""
-        assert self._writer is not None
         try:
             message = marshal.encode_signal(
                 self._next_serial(), path, interface, member, signature, body
@@ -257,7 +242,6 @@ class Transport:
 
     async def drain(self) -> None:
         """Wait until all that is queued now was written, or given up as there is no bus."""
-        assert self._writer is not None
         await self._writer.drain()
 
     async def call(
@@ -277,7 +261,6 @@ class Transport:
         """
         if self._connection is None:
             raise BusUnavailable("not connected to a bus")
-        assert self._writer is not None
         serial = self._next_serial()
         message = marshal.encode_call(serial, destination, path, interface, member, signature, body)
         async with self._replies.expect(serial, timeout_s) as reply:

@@ -9,7 +9,7 @@ from kdb import memfd, wire
 from kdb.model.content import BINARY, Content, make, meta
 from kdb.model.errors import InvalidBlock, InvalidFileDescriptor, InvalidValue
 
-__all__ = ["block_data", "content", "is_utf8", "utf8_value"]
+__all__ = ["block_data", "content", "utf8_value"]
 
 
 def content(value: bytes, metadata: Mapping[str, str]) -> Content:
@@ -31,17 +31,6 @@ def content(value: bytes, metadata: Mapping[str, str]) -> Content:
 def utf8_value(value: str | bytes) -> bytes:
     """Answer a value as the bytes that Get tells."""
     return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
-
-
-def is_utf8(name: bytes) -> bool:
-    """Tell whether a name can be told in a D-Bus string; those of files may hold other bytes."""
-    if name.isascii():
-        return True
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def block_data(data: bytes, indices: Sequence[int], fds: Sequence[int]) -> bytes:

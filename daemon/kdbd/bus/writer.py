@@ -21,13 +21,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kdbd.bus.outgoing import MAX_QUEUED_BYTES, Outgoing
+from kdbd.bus.outgoing import Outgoing
 
 __all__ = ["Writer"]
 
-# From here on no more calls are read, whose replies would have to wait too; until here.
-_HIGH_WATER_BYTES = MAX_QUEUED_BYTES // 2
-_LOW_WATER_BYTES = MAX_QUEUED_BYTES // 8
+# Above the one no more calls are read, whose replies would have to wait too; below the other they
+# are again. A bus that keeps up has never more than a few hundred KiB waiting.
+_HIGH_WATER_BYTES = 4 << 20
+_LOW_WATER_BYTES = 1 << 20
 _LOOKS = 5
 
 
@@ -36,19 +37,18 @@ class Writer:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         *,
         stall_s: float,
         on_failed: Callable[[OSError], None],
         on_full: Callable[[bool], None],
         log: Any,
     ) -> None:
-        """Write with `loop`.
+        """Queue until there is a socket.
 
         `on_failed` is called when the socket fails, or the bus took nothing for `stall_s`
         (TimeoutError); `on_full` when too much is queued (True) and when it no longer is.
         """
-        self._loop = loop
+        self._loop: asyncio.AbstractEventLoop
         self._look_s = stall_s / _LOOKS
         self._on_failed = on_failed
         self._on_full = on_full
@@ -67,7 +67,8 @@ class Writer:
         return self._queue.queued_bytes
 
     def attach(self, connected: socket.socket) -> None:
-        """Write to `connected` from now on, a non-blocking socket."""
+        """Write to `connected` from now on, a non-blocking socket, in the running loop."""
+        self._loop = asyncio.get_running_loop()
         self._socket = connected
         self._looks_in_vain = self._unread = self._written = 0
         self._flush_later()

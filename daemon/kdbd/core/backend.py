@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import merge as merge_sorted
 
 from sortedcontainers import SortedDict
 
@@ -54,17 +53,18 @@ class Backend:
         """Iterate over the names in [start, end) in key order."""
         return self.tree.irange(start, end, (True, False))
 
-    def future_names(self, start: bytes, end: bytes) -> Iterator[bytes]:
-        """Iterate over the names in [start, end) as they will be after all prepared commits."""
+    def future_names(self, start: bytes, end: bytes) -> list[bytes]:
+        """Answer the names in [start, end), in key order, as they will be after all prepared.
+
+        A list, since commits may be applied while a long request goes through it: that moves keys
+        from ``ahead`` to ``tree``, but changes nothing of their future.
+        """
+        names = list(self.names(start, end))
         if not self.ahead:
-            yield from self.names(start, end)
-            return
-        pending = sorted(name for name in self.ahead if start <= name < end)
-        last = None
-        for name in merge_sorted(self.names(start, end), pending):
-            if name != last and self.future(name) is not None:
-                yield name
-            last = name
+            return names
+        pending = [name for name in self.ahead if start <= name < end]
+        removed = {name for name in pending if self.ahead[name][1] is None}
+        return sorted({*names, *pending} - removed)
 
     def prepare(self, name: bytes, content: Content | None, revision: int) -> None:
         """Note what the commit of this revision will make of the key."""

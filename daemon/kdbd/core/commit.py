@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from sortedcontainers import SortedDict
@@ -18,19 +19,23 @@ __all__ = [
     "KeyChange",
     "Kind",
     "Origin",
+    "Rebuilt",
     "Structure",
+    "rebuild",
 ]
 
 Kind = Literal["added", "changed", "removed"]
 Origin = Literal["client", "file", "mount"]
+Rebuilt = Mapping[Backend, SortedDict[bytes, Content]]
 
 
 class KeyChange(NamedTuple):
     """One key's change: added where ``old`` is None, removed where ``new`` is None.
 
     ``stored`` is false where a mountpoint came or went: the key appears or vanishes for readers,
-    but no backend's keys change by it. ``announced`` is false for a key that a deeper mountpoint
-    hides: its backend changes, but readers never see it.
+    but nothing changes in the backend's file; only the key's revision is that of the commit.
+    ``announced`` is false for a key that a deeper mountpoint hides: its backend changes, but
+    readers never see it.
     """
 
     backend: Backend
@@ -46,6 +51,11 @@ class KeyChange(NamedTuple):
         if self.old is None:
             return "added"
         return "removed" if self.new is None else "changed"
+
+    def show(self) -> None:
+        """Let readers see a key that appears though its backend does not change."""
+        if self.new is not None:
+            self.backend.tree[self.name] = self.new
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +95,7 @@ REBUILD_CHANGES = 2_000
 
 @dataclass(slots=True, eq=False)
 class Commit:
-    """A change set with its revision.
-
-    ``structure`` is filled in where mountpoints changed, ``rebuilt`` where many keys did.
-    """
+    """A change set with its revision. ``structure`` is filled in where mountpoints changed."""
 
     revision: int
     changes: list[KeyChange]
@@ -96,19 +103,6 @@ class Commit:
     origin: Origin
     reason: str = ""
     structure: Structure | None = None
-    rebuilt: list[tuple[Backend, SortedDict[bytes, Content]]] = field(default_factory=list)
-
-    def rebuild(self) -> None:
-        """Make the backends' keys anew where the commit changes many; may run beside readers."""
-        if len(self.changes) < REBUILD_CHANGES or self.rebuilt:
-            return
-        by_backend: dict[Backend, list[tuple[bytes, Content | None]]] = {}
-        for change in self.changes:
-            if change.stored:
-                by_backend.setdefault(change.backend, []).append((change.name, change.new))
-        self.rebuilt = [
-            (backend, backend.rebuild(changes)) for backend, changes in by_backend.items()
-        ]
 
     def names(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Answer the announced names: added, changed, removed, each in key order, each once."""
@@ -119,3 +113,22 @@ class Commit:
         for names in kinds.values():
             names.sort()
         return kinds["added"], kinds["changed"], kinds["removed"]
+
+
+def rebuild(commits: Sequence[Commit]) -> Rebuilt:
+    """Make the keys anew of each backend that a batch changes much of, as after the whole batch.
+
+    May run beside readers, as long as nothing is applied: what they see stays as it is.
+    """
+    if sum(len(commit.changes) for commit in commits) < REBUILD_CHANGES:
+        return {}
+    by_backend: dict[Backend, list[tuple[bytes, Content | None]]] = {}
+    for commit in commits:
+        for change in commit.changes:
+            if change.stored:
+                by_backend.setdefault(change.backend, []).append((change.name, change.new))
+    return {
+        backend: backend.rebuild(changes)
+        for backend, changes in by_backend.items()
+        if len(changes) >= REBUILD_CHANGES
+    }

@@ -15,16 +15,19 @@ A commit that changes what is mounted runs alone between ``prepare`` and ``apply
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
+from types import MappingProxyType
 
 from kdb.model.errors import HistoryLost
-from kdb.model.names import PERSISTABLE, Namespace, escape, namespace_name
+from kdb.model.names import PERSISTABLE, Namespace, escape
 from kdbd.core.backend import Backend
-from kdbd.core.commit import Caller, Commit, Draft, Origin
+from kdbd.core.commit import Caller, Commit, Draft, Origin, Rebuilt
 from kdbd.core.recent import RecentChanges
 from kdbd.core.requests import SLICE_KEYS, Request, Slices
-from kdbd.core.view import Mounts, View
+from kdbd.core.view import Mounts, View, root_name
 
-__all__ = ["Database", "root_name"]
+__all__ = ["Database"]
+
+NOTHING_REBUILT: Rebuilt = MappingProxyType({})
 
 
 class Database:
@@ -97,23 +100,40 @@ class Database:
                 yield
         return Commit(self.prepared, draft.changes, caller, origin, reason)
 
-    def apply(self, commit: Commit) -> None:
-        """Let readers see a durable commit, the oldest prepared one."""
-        assert commit.revision == self.revision + 1
-        for backend, tree in commit.rebuilt:
-            backend.tree = tree
+    def readmit(self, commit: Commit) -> None:
+        """Prepare a commit again, which runs alone, after its changes became others."""
+        self.forget()
+        self.prepared = commit.revision
         for change in commit.changes:
-            if not change.stored:
-                continue
-            if commit.rebuilt:
-                change.backend.settle(change.name, commit.revision)
-            else:
-                change.backend.apply(change.name, change.new, commit.revision)
-        self.revision = commit.revision
-        self.recent.note(
-            commit.revision,
-            [(change.backend.directory, change.name) for change in commit.changes],
-        )
+            if change.stored:
+                change.backend.prepare(change.name, change.new, commit.revision)
+                self._ahead.add(change.backend)
+
+    def apply(self, commits: Iterable[Commit], rebuilt: Rebuilt = NOTHING_REBUILT) -> None:
+        """Let readers see durable commits, the oldest prepared ones, all at once.
+
+        ``rebuilt`` holds keys that are made already as after all these commits.
+        """
+        for backend, tree in rebuilt.items():
+            backend.tree = tree
+        for commit in commits:
+            assert commit.revision == self.revision + 1
+            for change in commit.changes:
+                if not change.stored:
+                    change.show()
+                elif change.backend in rebuilt:
+                    change.backend.settle(change.name, commit.revision)
+                else:
+                    change.backend.apply(change.name, change.new, commit.revision)
+            self.revision = commit.revision
+            self.recent.note(
+                commit.revision,
+                [
+                    (change.backend.directory, change.name)
+                    for change in commit.changes
+                    if change.announced
+                ],
+            )
 
     def forget(self) -> None:
         """Undo all preparation that was not applied."""
@@ -146,7 +166,9 @@ class Database:
 
         None where that is too long ago for the state to tell: then the journal knows.
         """
-        if since >= self.revision:
+        if since > self.revision:
+            return True  # it is a revision of another store
+        if since == self.revision:
             return False
         mounts = view.mounts.get(Namespace.DIR)
         directories = frozenset() if mounts is None else frozenset(b.directory for b in mounts)
@@ -167,8 +189,3 @@ class Database:
         self.view.mounts = dict(shared)
         for directory, view in self._directories.items():
             view.mounts = {**shared, Namespace.DIR: self.roots[root_name(Namespace.DIR, directory)]}
-
-
-def root_name(which: Namespace, directory: str = "") -> str:
-    """Answer a root's name: ``user:/``, or ``dir:/`` with the directory."""
-    return f"{namespace_name(which)}:/{directory}"

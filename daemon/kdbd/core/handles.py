@@ -46,24 +46,36 @@ class Handle:
                 self.got[other] = None
         self.got[parent] = None
 
+    def move(self, root: str, view: View) -> None:
+        """Show another directory's dir:/ from now on; what was got of the one before is void."""
+        self.root = root
+        self.view = view
+        shown = (Namespace.DIR, Namespace.CASCADING)
+        self.got = {got: each for got, each in self.got.items() if namespace(got) not in shown}
+
+    def has_got(self, parent: bytes) -> bool:
+        """Tell whether the parent, or one above it, was got."""
+        return any(_covers(got, parent) for got in self.got)
+
     def require_get(self, parent: bytes) -> None:
         """Raise InterfaceError where no got parent covers this one, ConflictError after one."""
-        covering = [got for got in self.got if _covers(got, parent)]
-        if not covering:
+        if not any(_covers(got, parent) for got in self.got):
             got = ", ".join(sorted(escape(each) for each in self.got)) or "nothing"
             raise InterfaceError(
                 f"The set of {escape(parent)} needs a get of it, or of a parent above it, on the"
                 f" same handle; this handle got {got}. Get {escape(parent)} first"
             )
-        for each in covering:
-            conflict = self.got[each]
-            if conflict is not None:
+        for each, conflict in self.got.items():
+            if conflict is not None and (_covers(each, parent) or _covers(parent, each)):
                 raise conflict
 
     def note_conflict(self, parent: bytes, conflict: ConflictError) -> None:
-        """Demand a get of the parents that cover this one before the next set."""
+        """Demand a get of this parent, or of one above it, before the next set that overlaps it."""
+        if parent in self.got or len(self.got) < GOT_PARENTS:
+            self.got[parent] = conflict
+            return
         for got in self.got:
-            if _covers(got, parent) or _covers(parent, got):
+            if _covers(got, parent):
                 self.got[got] = conflict
 
 

@@ -23,7 +23,7 @@ from kdbd.core.commit import Draft, KeyChange
 from kdbd.core.requests import SLICE_KEYS, Request, Slices
 from kdbd.core.view import Mounts
 
-__all__ = ["merge_file", "unwritten_after"]
+__all__ = ["merge_file", "same", "unwritten_after"]
 
 Unwritten = Mapping[bytes, Content | None]
 
@@ -43,7 +43,7 @@ def merge_file(
             ours = backend.tree.get(name)
             theirs = keys.get(name)
             base = unwritten.get(name, ours)
-            if _same(theirs, base) or _same(theirs, ours):
+            if same(theirs, base) or same(theirs, ours):
                 continue
             new = None if theirs is None else theirs._replace(revision=revision)
             visible = shown.responsible(name) is backend
@@ -60,11 +60,12 @@ def unwritten_after(
     return {
         name: keys.get(name)
         for name in unwritten
-        if not _same(keys.get(name), backend.tree.get(name))
+        if not same(keys.get(name), backend.tree.get(name))
     }
 
 
-def _same(one: Content | None, other: Content | None) -> bool:
+def same(one: Content | None, other: Content | None) -> bool:
+    """Tell whether two contents are equal, whatever their revisions; None is no key."""
     if one is None or other is None:
         return one is other
     return one.same_as(other)

@@ -183,7 +183,8 @@ def _read(root: bytes, keys: Mapping[bytes, Content]) -> MountSpec:
 
 
 # libelektra keeps these apart; the mountpoints' own declarations must be found before any mount.
-_RESERVED = (unescape("system:/elektra"),)
+# A cascading mountpoint is one in system:/ too.
+_RESERVED = (unescape("system:/elektra"), unescape("/elektra"))
 
 
 def _claim(spec: MountSpec, claimed: dict[tuple[Namespace, bytes], str]) -> None:

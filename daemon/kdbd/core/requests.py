@@ -199,8 +199,8 @@ def remove(view: View, name: bytes, *, recursive: bool) -> Request:
         if namespace(name) is not Namespace.CASCADING:
             view.backend(name)
         changes = []
-        for each, old in view.future_items(name):
-            changes.append(KeyChange(writable(view, each), each, old, None))
+        for each in view.future_names(name):
+            changes.append(KeyChange(writable(view, each), each, view.future(each), None))
             if len(changes) % SLICE_KEYS == 0:
                 yield
         if not changes:

@@ -12,18 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from kdb.model.content import Content
 from kdb.model.errors import InterfaceError, KeyNotFound
-from kdb.model.names import is_below_or_same
+from kdb.model.names import end_of_subtree, is_below_or_same, namespace
+from kdbd.core.backend import Backend
 from kdbd.core.commit import Commit, Draft, KeyChange, Structure
+from kdbd.core.merge import same
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declare, root_of
 from kdbd.core.requests import Request, writable
-from kdbd.core.view import Mounts, View
+from kdbd.core.view import Mounts, View, root_name
 
 __all__ = ["complete", "is_structural", "mount", "specs_after", "unmount"]
 
 
 def is_structural(changes: Iterable[KeyChange]) -> bool:
     """Tell whether a change set touches the declarations of mountpoints."""
-    return any(is_below_or_same(change.name, MOUNTPOINTS) for change in changes)
+    return any(_declares(change) for change in changes)
 
 
 def mount(view: View, spec: MountSpec) -> Request:
@@ -31,7 +33,7 @@ def mount(view: View, spec: MountSpec) -> Request:
 
     def request(revision: int) -> Draft:
         root = root_of(spec.mountpoint)
-        if next(view.future_items(root), None) is not None:
+        if view.future_names(root):
             raise InterfaceError(
                 f"{spec.mountpoint} is mounted already. Unmount it first, or mount elsewhere"
             )
@@ -50,8 +52,8 @@ def unmount(view: View, mountpoint: str) -> Request:
 
     def request(_revision: int) -> Draft:
         changes = [
-            KeyChange(writable(view, name), name, old, None)
-            for name, old in view.future_items(root_of(mountpoint))
+            KeyChange(writable(view, name), name, view.future(name), None)
+            for name in view.future_names(root_of(mountpoint))
         ]
         if not changes:
             raise KeyNotFound(f"Mountpoint {mountpoint} does not exist")
@@ -64,7 +66,7 @@ def specs_after(view: View, changes: Iterable[KeyChange]) -> Iterator[tuple[byte
     """Answer the declarations' keys as they will be after a change set."""
     declarations = dict(view.items(MOUNTPOINTS))
     for change in changes:
-        if is_below_or_same(change.name, MOUNTPOINTS):
+        if _declares(change):
             if change.new is None:
                 declarations.pop(change.name, None)
             else:
@@ -82,8 +84,9 @@ def complete(
 
     ``before`` and ``after`` hold each root's mounts, by ``<namespace>:/`` and for dir:/ the
     directory. A key that one backend shows before and another after is changed, where the contents
-    differ. The commit's own changes of shown keys stay as they are. The ``permanent`` backends
-    (identities) are kept with their keys also while another is mounted in their place.
+    differ. The commit's own changes go to the backends that show them after it. The ``permanent``
+    backends (identities) are kept with their keys also while another is mounted in their place.
+    Raises what forbids a change in the backend that it goes to.
     """
     old = {each.identity: each for mounts in before.values() for each in mounts}
     new = {each.identity: each for mounts in after.values() for each in mounts}
@@ -91,8 +94,11 @@ def complete(
     went = [each for identity, each in old.items() if identity not in new]
     mounted = tuple(each for each in came if each.identity not in permanent)
     unmounted = tuple(each for each in went if each.identity not in permanent)
+    own = {(change.backend.directory, change.name) for change in commit.changes}
+    commit.changes[:] = [
+        moved for change in commit.changes for moved in _moved(change, after, commit.revision)
+    ]
     commit.structure = Structure(mounted=mounted, unmounted=unmounted)
-    own = {change.name for change in commit.changes}
     for root, mounts_after in after.items():
         mounts_before = before.get(root)
         if mounts_before is None:
@@ -106,22 +112,54 @@ def complete(
             shown_before = dict(_shown(mounts_before, mountpoint))
             shown_after = dict(_shown(mounts_after, mountpoint))
             for name in sorted(shown_before.keys() | shown_after.keys()):
-                if name in own:
-                    continue
                 was, will = shown_before.get(name), shown_after.get(name)
                 backend = mounts_after.responsible(name)
+                if (backend.directory, name) in own:
+                    continue
                 if was is not None and will is not None and was.same_as(will):
                     # Nothing changes for readers, so what they got of it stays the base of a set.
                     if backend in mounted:
                         backend.tree[name] = was
+                    elif was.revision != will.revision:
+                        kept = KeyChange(backend, name, was, was, stored=False, announced=False)
+                        commit.changes.append(kept)
                     continue
-                commit.changes.append(KeyChange(backend, name, was, will, stored=False))
+                commit.changes.append(_shown_change(backend, name, was, will, commit.revision))
+
+
+def _declares(change: KeyChange) -> bool:
+    # What an edited file holds below another backend's mountpoint declares nothing.
+    return change.announced and is_below_or_same(change.name, MOUNTPOINTS)
+
+
+def _moved(change: KeyChange, after: Mapping[str, Mounts], revision: int) -> list[KeyChange]:
+    """Answer a commit's own change as one of the backend that shows the key after the commit."""
+    name, new = change.name, change.new
+    mounts = after[root_name(namespace(name), change.backend.directory)]
+    backend = mounts.responsible(name)
+    if backend is change.backend or not change.announced:
+        return [change]
+    forbidden = backend.damage or backend.refusal
+    if forbidden is not None:
+        raise forbidden
+    held = backend.tree.get(name)
+    shown = _shown_change(backend, name, change.old, new, revision)
+    if same(held, new):
+        return [shown]
+    return [KeyChange(backend, name, held, new, announced=False), shown]
+
+
+def _shown_change(
+    backend: Backend, name: bytes, was: Content | None, will: Content | None, revision: int
+) -> KeyChange:
+    if will is not None:
+        will = will._replace(revision=revision)
+    return KeyChange(backend, name, was, will, stored=False)
 
 
 def _shown(mounts: Mounts, mountpoint: bytes) -> Iterator[tuple[bytes, Content]]:
-    for segment in mounts.segments(mountpoint, mountpoint + b"\x01"):
-        if segment.backend.damage is not None:
-            continue
+    """Answer the keys that are shown at or below a mountpoint; of a damaged file the last known."""
+    for segment in mounts.segments(mountpoint, end_of_subtree(mountpoint), mountpoint):
         for name in segment.backend.names(segment.start, segment.end):
             yield name, segment.backend.tree[name]
 

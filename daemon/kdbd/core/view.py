@@ -23,10 +23,11 @@ from kdb.model.names import (
     escape,
     in_namespace,
     namespace,
+    namespace_name,
 )
 from kdbd.core.backend import Backend
 
-__all__ = ["Mounts", "Segment", "View"]
+__all__ = ["Mounts", "Segment", "View", "root_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,18 @@ class Mounts:
             candidate = candidate[: candidate.rindex(b"\0")]
         return table[candidate]
 
-    def segments(self, start: bytes, end: bytes) -> Iterator[Segment]:
-        """Cut [start, end) into ranges by backend, without the concealed ones that begin in it."""
-        yield from self._segments(start, end, self.responsible(start))
+    def segments(self, start: bytes, end: bytes, parent: bytes) -> Iterator[Segment]:
+        """Cut [start, end), at or below a parent, into ranges by backend.
+
+        Concealed mountpoints below the parent are left out.
+        """
+        while start < end:
+            # Where a page begins within a mountpoint, what follows that is its surroundings'.
+            owner = self.responsible(start)
+            stop = min(owner.end, end)
+            if not owner.concealed or owner.mountpoint <= parent:
+                yield from self._segments(start, stop, owner)
+            start = stop
 
     def _segments(self, start: bytes, end: bytes, owner: Backend) -> Iterator[Segment]:
         mountpoints = self._mountpoints
@@ -138,7 +148,7 @@ class View:
             # name beyond it, which may itself lie below it.
             if start >= end:
                 continue
-            for segment in self.mounts[namespace(each)].segments(start, end):
+            for segment in self.mounts[namespace(each)].segments(start, end, each):
                 if segment.backend.damage is not None:
                     raise segment.backend.damage
                 yield segment
@@ -150,13 +160,13 @@ class View:
             for name in segment.backend.names(segment.start, segment.end):
                 yield name, tree[name]
 
-    def future_items(self, parent: bytes) -> Iterator[tuple[bytes, Content]]:
-        """As ``items``, after all prepared commits."""
-        for segment in self.segments(parent):
-            for name in segment.backend.future_names(segment.start, segment.end):
-                content = segment.backend.future(name)
-                assert content is not None  # future_names yields only keys that will exist
-                yield name, content
+    def future_names(self, parent: bytes) -> list[bytes]:
+        """Answer the names at or below a parent, in key order, after all prepared commits."""
+        return [
+            name
+            for segment in self.segments(parent)
+            for name in segment.backend.future_names(segment.start, segment.end)
+        ]
 
     def backends(self, parent: bytes) -> list[Backend]:
         """Answer every backend that a read or write at or below a parent touches."""
@@ -189,3 +199,8 @@ def _not_stored(name: bytes) -> str:
         f"{escape(name)}: keys of this namespace are not stored. Use spec:/, dir:/, user:/ or"
         " system:/"
     )
+
+
+def root_name(which: Namespace, directory: str = "") -> str:
+    """Answer a root's name: ``user:/``, or ``dir:/`` with the directory."""
+    return f"{namespace_name(which)}:/{directory}"

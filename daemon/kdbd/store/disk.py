@@ -7,9 +7,11 @@ directory, synced, renamed, and the directory synced.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import count
 from typing import NamedTuple, Protocol
 
 __all__ = ["Disk", "FileStat", "RealDisk"]
@@ -50,9 +52,15 @@ class Disk(Protocol):
     def discard(self, temporary: str) -> None:
         """Remove a staged file, if it is there."""
 
+    def sweep(self, path: str, *, keep: str | None) -> None:
+        """Remove what processes that are gone staged for the file, but for ``keep``."""
+
 
 class RealDisk:
     """The file system of this machine."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
 
     def stat(self, path: str) -> FileStat | None:
         """Answer a file's state."""
@@ -63,7 +71,10 @@ class RealDisk:
         return _file_stat(status)
 
     def read(self, path: str) -> tuple[FileStat, bytes] | None:
-        """Read a whole file; no other kind of file is opened to the end."""
+        """Read a whole file; no other kind of file is opened to the end.
+
+        The state is that from before reading: what is edited meanwhile differs from it.
+        """
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
@@ -72,14 +83,13 @@ class RealDisk:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(f"{path} is no regular file")
-            data = file.read()
-            return _file_stat(os.fstat(descriptor)), data
+            return _file_stat(status), file.read()
 
     def stage(self, path: str, chunks: Iterable[bytes], *, private: bool) -> str:
         """Write and sync what is to replace the file."""
         directory = os.path.dirname(path)
         self._make_directories(directory, 0o700 if private else 0o755)
-        temporary = f"{path}.{os.getpid()}.tmp"
+        temporary = f"{path}.{os.getpid()}.{next(self._numbers)}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(temporary, flags, 0o600)
         try:
@@ -110,6 +120,19 @@ class RealDisk:
         with suppress(OSError):
             os.unlink(temporary)
 
+    def sweep(self, path: str, *, keep: str | None) -> None:
+        """Remove what processes that are gone staged for the file."""
+        directory, name = os.path.split(path)
+        staged = re.compile(re.escape(name) + r"\.(\d+)(?:\.\d+)?\.tmp")
+        try:
+            found = [match for each in os.listdir(directory) if (match := staged.fullmatch(each))]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for match in found:
+            temporary = os.path.join(directory, match[0])
+            if temporary != keep and not _is_another(int(match[1])):
+                self.discard(temporary)
+
     def _make_directories(self, directory: str, mode: int) -> None:
         if os.path.isdir(directory):
             return
@@ -135,6 +158,11 @@ def _file_stat(status: os.stat_result) -> FileStat:
     return FileStat(
         status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
     )
+
+
+def _is_another(pid: int) -> bool:
+    """Tell whether this is the id of another process that lives."""
+    return pid != os.getpid() and os.path.exists(f"/proc/{pid}")
 
 
 def _take_over(path: str, descriptor: int, mode: int) -> None:

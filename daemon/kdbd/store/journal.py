@@ -257,13 +257,16 @@ class Journal:
     def trim(self, *, keep_bytes: int, keep_since: float, limit: int) -> bool:
         """Delete up to ``limit`` of the oldest commits beyond the bounds; tell whether any went.
 
-        Changes that a file does not hold yet stay, however old: they tell what it holds.
+        Changes that a file does not hold yet stay, however old: they tell what it holds. So do
+        commits that are not announced yet.
         """
         pinned = self._connection.execute(
             "SELECT min(written) FROM backends WHERE EXISTS (SELECT 1 FROM changes"
             " WHERE changes.backend = identity AND changes.revision > written AND stored)"
         ).fetchone()[0]
-        last = self.revision() if pinned is None else int(pinned)
+        last = self.announced()
+        if pinned is not None:
+            last = min(last, int(pinned))
         history = self._connection.execute("SELECT history_bytes FROM state").fetchone()[0]
         gone = []
         for revision, when, size in self._connection.execute(
@@ -294,11 +297,11 @@ class Journal:
             backend, name, revision = change.backend, change.name, commit.revision
             old = None if change.old is None else _pack(change.old)
             new = None if change.new is None else _pack(change.new)
-            if change.stored:
-                if new is None:
-                    removed.append((backend.identity, name))
-                else:
-                    keys.append((backend.identity, name, new, revision))
+            if change.new is not None and new is not None:
+                # Where the key only appears, its revision still changes.
+                keys.append((backend.identity, name, new, change.new.revision))
+            elif change.stored:
+                removed.append((backend.identity, name))
             history.append(
                 (
                     revision,
@@ -330,10 +333,6 @@ class Journal:
             ),
         )
         executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", history)
-        if keys:
-            executemany("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", keys)
-        if removed:
-            executemany("DELETE FROM keys WHERE backend = ? AND name = ?", removed)
         if commit.structure is not None:
             for mounted in commit.structure.mounted:
                 execute("DELETE FROM keys WHERE backend = ?", (mounted.identity,))
@@ -346,6 +345,10 @@ class Journal:
                 )
             for unmounted in commit.structure.unmounted:
                 self._drop(unmounted.identity)
+        if keys:
+            executemany("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", keys)
+        if removed:
+            executemany("DELETE FROM keys WHERE backend = ? AND name = ?", removed)
         return size
 
     def _drop(self, identity: int) -> None:

@@ -5,7 +5,11 @@
 3. The staged files are renamed into place.
 
 A failure before 2 leaves everything as it was. After 2 the commits stand; a rename that did not
-take place is finished at the next start from the journal's note.
+take place is finished at the next start from the journal's note, or by the next rewrite.
+
+A staged file that the journal names is removed only once the journal names it no more. So a file
+that is neither as before nor as it was to become tells what happened: while the staged file is
+there, it was edited before it could be replaced; once that is gone, it was edited afterwards.
 """
 
 from __future__ import annotations
@@ -38,11 +42,11 @@ class FileWrite:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What became of a FileWrite; ``stat`` is unknown and ``error`` set where the rename failed."""
+    """What became of a FileWrite; where it is not in place, ``error`` tells why."""
 
     row: BackendRow
     stat: FileStat | None
-    error: OSError | None = None
+    error: OSError | FileEdited | None = None
 
 
 class FileEdited(Exception):  # a fact for the pipeline, no failure
@@ -68,6 +72,8 @@ class Persistence:
     def __init__(self, disk: Disk, journal: Journal) -> None:
         self.disk = disk
         self.journal = journal
+        # The staged files that the journal names, by backend.
+        self._noted: dict[int, str] = {}
 
     def persist(
         self,
@@ -93,7 +99,7 @@ class Persistence:
             for row in staged:
                 self._discard(row)
             raise
-        return [self._replace(row) for row in staged]
+        return [self._replace(row, write.stat) for row, write in zip(staged, writes, strict=True)]
 
     def stage(self, write: FileWrite) -> BackendRow:
         """Stage a file; answer the journal's note of it. Raises FileEdited and FileRefused."""
@@ -104,6 +110,9 @@ class Persistence:
             temporary = ""
             if write.chunks:
                 temporary = self.disk.stage(row.path, write.chunks, private=write.private)
+            elif write.stat is not None:
+                # Whether the file may go is to be known before the journal says that it does.
+                self.disk.discard(self.disk.stage(row.path, (), private=write.private))
         except OSError as error:
             raise FileRefused(row, error) from error
         return replace(
@@ -116,15 +125,16 @@ class Persistence:
     def replace_staged(
         self, row: BackendRow, stat: FileStat | None, *, time: float, announced: int
     ) -> Replaced:
-        """Note a staged file in the journal and put it in its place, unless it was edited."""
+        """Note a staged file in the journal and put it in its place, unless that was edited.
+
+        Raises sqlite3.Error; then nothing took place.
+        """
         try:
             self._commit((), time, announced, [row])
-            if self.disk.stat(row.path) != stat:
-                raise FileEdited(row.identity)
         except BaseException:
             self._discard(row)
             raise
-        return self._replace(row)
+        return self._replace(row, stat)
 
     def _commit(
         self, commits: Sequence[Commit], time: float, announced: int, rows: Sequence[BackendRow]
@@ -135,20 +145,55 @@ class Persistence:
             # A full disk: what the log holds twice can be given back, which may make room.
             self.journal.shrink()
             self.journal.commit(commits, time=time, announced=announced, files=rows)
+        for row in rows:
+            self._note(row.identity, row.next_temporary)
+        for commit in commits:
+            if commit.structure is not None:
+                for backend in commit.structure.unmounted:
+                    self._note(backend.identity, None)
+
+    def _note(self, identity: int, temporary: str | None) -> None:
+        """Remember what the journal names now; what it named before is of no use any more."""
+        before = self._noted.pop(identity, "")
+        if before and before != temporary:
+            self.disk.discard(before)
+        if temporary:
+            self._noted[identity] = temporary
 
     def finish(self, row: BackendRow) -> BackendRow:
-        """Finish or drop what a crash left between the journal's note and the file's place."""
+        """Finish or drop what a crash left between a file's staging and its place.
+
+        Raises OSError where that cannot be told now.
+        """
+        self.disk.sweep(row.path, keep=row.next_temporary)
         if row.next_digest is None:
             return row
+        if row.next_temporary:
+            self._noted[row.identity] = row.next_temporary
         found = self.disk.read(row.path)
         digest = digest_of([found[1]]) if found is not None else b""
-        if digest == row.next_digest:
-            return finished(row)
-        if digest == row.digest and self._staged_whole(row):
+        if digest != row.digest or digest == row.next_digest:
+            return self.settled(row, digest)
+        if not self._staged_whole(row):
+            return replace(row, next_digest=None, next_written=None, next_temporary=None)
+        try:
             self._replace_now(row)
-            return finished(row)
-        self._discard(row)
-        return replace(row, next_digest=None, next_written=None, next_temporary=None)
+        except OSError:
+            return row
+        return finished(row)
+
+    def settled(self, row: BackendRow, digest: bytes) -> BackendRow:
+        """Answer what is known of a file, which has this digest now, if it was to be replaced.
+
+        A file that was to be removed, and is there otherwise than before, was made anew.
+        """
+        if row.next_digest is None or digest == row.next_digest:
+            return row if row.next_digest is None else finished(row)
+        if digest == row.digest:
+            return row
+        if row.next_temporary and self.disk.stat(row.next_temporary) is not None:
+            return row
+        return finished(row)
 
     def _staged_whole(self, row: BackendRow) -> bool:
         if not row.next_temporary:
@@ -156,8 +201,10 @@ class Persistence:
         staged = self.disk.read(row.next_temporary)
         return staged is not None and digest_of([staged[1]]) == row.next_digest
 
-    def _replace(self, row: BackendRow) -> Replaced:
+    def _replace(self, row: BackendRow, stat: FileStat | None) -> Replaced:
         try:
+            if self.disk.stat(row.path) != stat:
+                return Replaced(row, None, FileEdited(row.identity))
             return Replaced(finished(row), self._replace_now(row))
         except OSError as error:
             return Replaced(row, None, error)
