@@ -39,6 +39,7 @@ lint-form: $(VENV)/dev.stamp
 lint-types: $(VENV)/dev.stamp
 	@$(BIN)/mypy
 	@$(BIN)/mypy tooling/*.py tour/*.py
+	@$(BIN)/mypy bench/*.py
 
 lint-imports: $(VENV)/dev.stamp
 	@PYTHONPATH=tooling:client:daemon $(BIN)/lint-imports --no-logo
