@@ -16,9 +16,12 @@ from typing import Any, Self
 
 from private_bus import PrivateBus
 
-__all__ = ["DaemonProcess"]
+__all__ = ["UNMEASURED", "DaemonProcess"]
 
 _WAIT_S = 30.0
+
+# Without coverage, which doubles the time of a start and of a killed process has nothing.
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
 
 
 class DaemonProcess:
@@ -91,13 +94,7 @@ class DaemonProcess:
         assert self.process is None, "it runs already"
         self.events.clear()
         self.output = ""
-        self.process = subprocess.Popen(
-            self.arguments(),
-            env={**self.client_environment, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self.process = self._spawn()
         self._readers = [
             threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True),
             threading.Thread(target=self._read_output, args=(self.process.stdout,), daemon=True),
@@ -105,8 +102,21 @@ class DaemonProcess:
         for reader in self._readers:
             reader.start()
         if ready:
-            self.wait_for_event("ready")
+            try:
+                self.wait_for_event("ready")
+            except BaseException:
+                self.kill()
+                raise
         return self
+
+    def is_ready(self, timeout_s: float | None = None) -> bool:
+        """Wait until it serves, or is over, or so long; tell whether it serves."""
+        with self._news:
+            found = self._news.wait_for(
+                lambda: self._having("ready", 1) or not self._alive(), timeout_s or _WAIT_S
+            )
+            assert found or timeout_s, f"neither ready nor over; the log has {self.events}"
+            return self._having("ready", 1)
 
     def wait_for_event(self, event: str, count: int = 1) -> dict[str, Any]:
         """Wait until the log has this event so many times; answer the last of them."""
@@ -139,6 +149,20 @@ class DaemonProcess:
         self._over()
         return code
 
+    def suspend(self) -> None:
+        """Stop the process (SIGSTOP); return when it stands."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+
+    def resume(self) -> None:
+        """Let a suspended process go on (SIGCONT)."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def wake_failpoint(self) -> None:
+        """Let the failpoint count from now on, where it was asleep (`crashing.failpoints`)."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGUSR1)
+
     def restart(self) -> Self:
         """Stop and start it."""
         self.stop()
@@ -155,6 +179,16 @@ class DaemonProcess:
             **options,
         }
         return subprocess.run(arguments, check=check, **settings)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        """Make the process; a kind of daemon of its own may do it otherwise."""
+        return subprocess.Popen(
+            self.arguments(),
+            env={**self.client_environment, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def _end(self, how: signal.Signals) -> int:
         assert self.process is not None
@@ -206,3 +240,7 @@ class DaemonProcess:
     ) -> None:
         if self.process is not None:
             self.kill()
+        # pytest shows it with a test that failed.
+        for event in self.events:
+            if event.get("level") != "info":
+                sys.stdout.write(f"{event.pop('exception', '')}\n{event}\n")

@@ -119,7 +119,7 @@ class PrivateBus:
                 stderr=log,
             )
         os.close(write_end)
-        with open(read_end, "rb") as addresses:  # noqa: PTH123 - a descriptor has no path
+        with open(read_end, "rb") as addresses:
             assert select.select([addresses], [], [], _START_S)[0], "dbus-daemon says nothing"
             if not addresses.readline():
                 self.kill()

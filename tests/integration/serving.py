@@ -39,9 +39,10 @@ class Log:
     def count(self, event: str) -> int:
         return sum(1 for _, name, _ in self.events if name == event)
 
-    async def wait_for(self, event: str, times: int = 1) -> None:
+    async def wait_for(self, event: str, times: int = 1, *, also: str = "") -> None:
+        """Wait until `event`, or `also`, was logged so often."""
         async with asyncio.timeout(WAIT_S):
-            while self.count(event) < times:
+            while self.count(event) + self.count(also) < times:
                 self._happened.clear()
                 await self._happened.wait()
 
@@ -116,6 +117,8 @@ async def serving(
         running.task.cancel()
         await asyncio.gather(running.task, waiting, *tasks, return_exceptions=True)
         assert unhandled == []
+        assert running.transport._connection is None
+        assert running.transport._writer._look is None
 
 
 class Answer(NamedTuple):
@@ -194,5 +197,5 @@ def open_fds() -> int:
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - a kernel file
+    with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import struct
@@ -29,8 +30,8 @@ from serving import (
 from kdbd.bus import library
 from kdbd.bus.body import MAX_BODY_BYTES
 from kdbd.bus.frames import MAX_MESSAGE_BYTES
+from kdbd.bus.outgoing import MAX_SIGNAL_BYTES
 from kdbd.bus.transport import BusUnavailable, Call, CallFailed, Credentials, NameTaken, Transport
-from kdbd.bus.outgoing import MAX_QUEUED_BYTES
 from private_bus import PrivateBus
 
 LIMITS = "org.libelektra.KDB1.Error.LimitsExceeded"
@@ -92,7 +93,8 @@ async def test_a_call_has_all_that_the_message_said(bus: PrivateBus) -> None:
             message = client.message("Get", "s", ("user:/a",))
             message.header.flags |= 4  # type: ignore[operator]  # jeepney's enum lacks it
             client.connection.send(message, serial=77)
-            client.receive()
+            while client.receive().header.message_type is not MessageType.method_return:
+                pass
             return client.name, 77
 
     async with serving(bus, dispatch):
@@ -151,7 +153,7 @@ async def test_a_large_reply_that_is_sent_in_parts_arrives_whole_and_in_order(
 
 async def test_a_queue_above_its_bound_loses_the_oldest_signals_first(bus: PrivateBus) -> None:
     pad = "x" * 10_000
-    count = 2 * MAX_QUEUED_BYTES // len(pad)
+    count = 2 * MAX_SIGNAL_BYTES // len(pad)
 
     def dispatch(transport: Transport, call: Call) -> None:
         transport.reply(call, "s", ["kept"])
@@ -165,8 +167,7 @@ async def test_a_queue_above_its_bound_loses_the_oldest_signals_first(bus: Priva
                 if number == count // 2:
                     await asyncio.sleep(0)  # let the socket fill, so that a message is half sent
             writer = running.transport._writer
-            assert writer is not None
-            assert writer.queued_bytes <= MAX_QUEUED_BYTES
+            assert writer.queued_bytes <= MAX_SIGNAL_BYTES
             bus.resume()
 
             def work() -> list[int]:
@@ -177,7 +178,7 @@ async def test_a_queue_above_its_bound_loses_the_oldest_signals_first(bus: Priva
 
             numbers = await to_thread(work)
             assert numbers == sorted(numbers)
-            kept = MAX_QUEUED_BYTES // (len(pad) + 200)
+            kept = MAX_SIGNAL_BYTES // (len(pad) + 200)
             assert kept * 3 // 4 <= len(numbers) < count
             kept = kept * 3 // 4
             assert numbers[-kept:] == list(range(count - kept, count))
@@ -221,6 +222,11 @@ async def test_a_bus_that_leaves_a_single_message_unread_is_connected_to_anew(
     ]
 
 
+# dbus-daemon reads no more from a connection while this much of what it sent waits to be read by
+# others. The default is 127 MiB.
+NARROW = '  <limit name="max_incoming_bytes">2000000</limit>\n'
+
+
 def until_answered(client: Client) -> Answer:
     """Call until a connection of the service lives long enough to answer."""
     unanswered = {
@@ -234,10 +240,7 @@ def until_answered(client: Client) -> Answer:
 
 
 async def test_a_subscriber_that_never_reads_does_not_silence_the_service() -> None:
-    # The default limit is 127 MiB; with 2 MB dbus-daemon stops to read from the service sooner.
-    limits = '  <limit name="max_outgoing_bytes">2000000</limit>\n'
-    limits += '  <limit name="max_incoming_bytes">2000000</limit>\n'
-    with PrivateBus(extra=limits) as bus:
+    with PrivateBus(extra=NARROW) as bus:
         async with serving(bus, stall_s=0.3) as running:
             with (
                 await to_thread(Client, bus.address) as deaf,
@@ -255,9 +258,6 @@ async def test_a_subscriber_that_never_reads_does_not_silence_the_service() -> N
 
 
 async def test_a_caller_that_never_reads_does_not_silence_the_service() -> None:
-    limits = '  <limit name="max_outgoing_bytes">2000000</limit>\n'
-    limits += '  <limit name="max_incoming_bytes">2000000</limit>\n'
-
     def dispatch(transport: Transport, call: Call) -> None:
         transport.reply(call, "ay", [bytes(10_000)])
 
@@ -268,7 +268,7 @@ async def test_a_caller_that_never_reads_does_not_silence_the_service() -> None:
         except OSError:
             pass  # what it sends is not read any more
 
-    with PrivateBus(extra=limits) as bus:
+    with PrivateBus(extra=NARROW) as bus:
         async with serving(bus, dispatch, stall_s=0.3):
             with (
                 await to_thread(Client, bus.address) as deaf,
@@ -277,6 +277,33 @@ async def test_a_caller_that_never_reads_does_not_silence_the_service() -> None:
                 deaf.socket.settimeout(1)
                 await to_thread(flood, deaf)
                 assert await to_thread(until_answered, client) == Answer("", (bytes(10_000),))
+
+
+async def test_many_large_replies_at_once_wait_for_one_another(bus: PrivateBus) -> None:
+    data = bytes(2 << 20)
+    most = 0
+
+    def dispatch(transport: Transport, call: Call) -> None:
+        nonlocal most
+        transport.reply(call, "ay", [data])
+        most = max(most, transport._writer.queued_bytes)
+
+    def work() -> int:
+        with Client(bus.address) as client:
+            for _ in range(100):
+                client.send("Get")
+            answered = 0
+            while answered < 100:
+                message = client.receive()
+                if message.header.message_type is MessageType.method_return:
+                    assert message.body == (data,)
+                    answered += 1
+            return answered
+
+    async with serving(bus, dispatch) as running:
+        assert await to_thread(work) == 100
+    assert most < 7 << 20
+    assert running.log.count("bus.dropped") == 0
 
 
 async def test_a_restarted_bus_is_joined_again(bus: PrivateBus) -> None:
@@ -329,10 +356,13 @@ async def test_answers_for_a_dead_connection_are_dropped_quietly(bus: PrivateBus
             await waiting.wait()
             await to_thread(bus.restart)
         await running.log.wait_for("bus.connected", 2)
+        queue = running.transport._writer._queue
+        put = queue.put_count
         go.set()
         with await to_thread(Client, bus.address) as other:
             assert other.name == client.name  # the next one by this name must not get it
             assert await to_thread(other.call, "Echo", "s", ("a",)) == Answer("", ("a",))
+        assert queue.put_count == put + 1  # the answer to the other's call alone
     levels = {level for level, _, _ in running.log.events}
     assert levels <= {"info", "warning"}
 
@@ -444,6 +474,24 @@ async def test_the_end_leaves_no_socket_and_no_task(bus: PrivateBus, call_of: An
             await to_thread(client.send, "Get")  # perhaps not even begun when all ends
     assert asyncio.all_tasks() == tasks
     assert open_fds() == fds
+
+
+async def test_a_call_that_comes_as_all_ends_is_never_begun(bus: PrivateBus) -> None:
+    begun = []
+
+    async def late(_: Transport, __: Call) -> None:
+        begun.append(True)
+
+    def dispatch(transport: Transport, call: Call) -> Any:
+        running.task.cancel()
+        return late(transport, call)
+
+    async with serving(bus, dispatch) as running:
+        with await to_thread(Client, bus.address) as client:
+            await to_thread(client.send, "Get")
+            await asyncio.wait({running.task})
+    gc.collect()  # a coroutine that nobody awaited would be a warning now, so an error
+    assert begun == []
 
 
 # What must not reach the bus, or the caller

@@ -92,13 +92,37 @@ def test_metadata_names_may_have_their_prefix():
         (packed([["user:/a", "1", {"binary": ""}, 0]]), InvalidValue),
         (packed([["user:/a", "a" * (wire.MAX_VALUE_BYTES + 1), {}, 0]]), ValueTooLarge),
         (packed([["user:/a", "ä" * (wire.MAX_VALUE_BYTES // 2 + 1), {}, 0]]), ValueTooLarge),
-        (packed([["user:/a", b"a" * (wire.MAX_VALUE_BYTES + 1), {"binary": ""}, 0]]), ValueTooLarge),
+        (
+            packed([["user:/a", b"a" * (wire.MAX_VALUE_BYTES + 1), {"binary": ""}, 0]]),
+            ValueTooLarge,
+        ),
     ],
 )
 def test_what_is_no_set_is_an_error_of_its_own_name(block, error):
     with pytest.raises(KDBError) as caught:
         wire.unpack_changes(block)
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        (["user:/\udcff", "1", {}, 0], InvalidName),
+        (["user:/\udcff", None, None, 0], InvalidName),
+        (["user:/a", "\udcff", {}, 0], InvalidValue),
+        (["user:/a", "1", {"\udcff": "1"}, 0], InvalidName),
+        (["user:/a", "1", {"m": "\udcff"}, 0], InvalidValue),
+    ],
+)
+def test_what_is_put_is_utf8(entry, error):
+    with pytest.raises(error):
+        wire.unpack_changes(packed([entry]))
+
+
+def test_a_key_of_a_file_whose_name_is_no_utf8_can_be_removed():
+    assert wire.unpack_changes(packed([["user:/\udcff", None, None, 4]])) == [
+        (b"\6\0\xff", None, 4)
+    ]
 
 
 def test_a_value_of_16_mib_passes():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdb.model.content import MAX_VALUE_BYTES, NO_META, Content, make, meta
+from kdb.model.content import MAX_VALUE_BYTES, NO_META, Content, is_utf8, make, meta
 from kdb.model.errors import InvalidName, InvalidValue, NameTooLong, ValueTooLarge
 
 
@@ -95,3 +95,10 @@ def test_a_binary_value_and_metadata_are_bounded_too():
         make(bytes(MAX_VALUE_BYTES + 1), {"binary": ""})
     with pytest.raises(ValueTooLarge, match="the metadata 'a' has 16777217 bytes"):
         make("", {"a": "x" * (MAX_VALUE_BYTES + 1)})
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("", True), ("a", True), ("\u00e4\U0001f600", True), ("a\udcff", False)]
+)
+def test_bytes_of_files_that_are_no_utf8_are_told_apart(text, is_one):
+    assert is_utf8(text) is is_one

@@ -56,3 +56,14 @@ def test_a_kdb_exception_tells_each_field_of_the_inner_error(kind):
     assert (error.number, error.description) == ("C01100", "Resource")
     assert (error.module, error.reason) == ("store", "the disk is full; make room")
     assert (error.mountpoint, error.configfile) == ("user:/a", "/home/me/.config/a.ecf")
+
+
+def test_a_kdb_exception_tells_the_keys_of_a_conflict_and_the_line_of_a_damaged_file():
+    conflict = errors.Conflict("user:/a", 1, "'x'", "'y'")
+    told = str(exceptions.KDBException(errors.ConflictError("one", conflicts=(conflict,))))
+    assert told.splitlines()[1:3] == [
+        "Conflicting state: one",
+        "user:/a: base 1, ours 'x', theirs 'y'",
+    ]
+    told = str(exceptions.KDBException(errors.SyntacticError("no end", file="/a.ecf", line=7)))
+    assert told.splitlines()[1] == "Validation syntactic: /a.ecf:7: no end"

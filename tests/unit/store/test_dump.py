@@ -185,15 +185,18 @@ def test_a_large_file_is_read_in_slices() -> None:
     assert list(found.items()) == keys
 
 
+@pytest.mark.parametrize("data", [b"", b"kdbOpen 2\n", b"kdbOpen 2\n$end\n"])
+def test_a_file_without_keys(data: bytes) -> None:
+    assert dump.read(data, USER, "f") == []
+
+
 K = b"$key string 1 1\na\n1\n"
 M = b"$meta 1 1\nm\nx\n"
 
 MALFORMED = {
-    "empty": (b"", 1, "the file is empty; a dump file begins with 'kdbOpen 2'"),
     "no dump": (b"[a]\nb=c\n", 1, "this is no dump file: it does not begin with 'kdbOpen 2'"),
     "version": (b"kdbOpen 3\n$end\n", 1, "version '3' of the dump format is unknown"),
     "version lines": (b"kdbOpen 2\r\n$end", 1, "version '2\\r' of the dump format is unknown"),
-    "header only": (b"kdbOpen 2\n", 2, "the file is cut short: '$end' is missing"),
     "no end": (b"kdbOpen 2\n" + K, 5, "the file is cut short: '$end' is missing"),
     "no end, meta": (b"kdbOpen 2\n" + K + M, 8, "the file is cut short: '$end' is missing"),
     "cut name": (
@@ -348,6 +351,6 @@ def test_the_largest_value_and_the_longest_name_are_read() -> None:
 
 def test_every_proper_prefix_of_a_file_is_an_error() -> None:
     data = (ORACLE / "17_copymeta.dump").read_bytes()
-    for size in range(len(data) - 1):
+    for size in set(range(len(data) - 1)) - {0, len(dump.HEADER)}:
         with pytest.raises(SyntacticError):
             dump.read(data[:size], USER, "f")
