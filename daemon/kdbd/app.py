@@ -40,6 +40,8 @@ JOURNAL_FILE = "journal.sqlite"
 # Commits deleted in one step of trimming: a few milliseconds of the writer's time.
 _TRIM_COMMITS = 200
 _TRIM_PAUSE_S = 0.1
+# systemd waits 90 s for a service to end; commits on their way take a second at most.
+_FINISH_S = 5.0
 _TRIM_EVERY_S = 3600.0
 _TRIM_AFTER_CHANGES = 10_000
 # A directory whose last handle closed, but with commits or files still on their way.
@@ -78,6 +80,7 @@ class App:
         self._ownership = Ownership()
         self._stopping = asyncio.Event()
         self._retiring = asyncio.Event()
+        self._finishing = False
         self._trimming = asyncio.Event()
         self._untrimmed = 0
 
@@ -179,7 +182,9 @@ class App:
             _program_of,
             {},
         )
-        self._service = Service(context, self._rewriter, self._reader, self._reading)
+        self._service = Service(
+            context, self._rewriter, self._reader, self._reading, self._retiring.set
+        )
         self._dispatcher = Dispatcher(self._service, self._transport, log)
 
     async def _live(self, tasks: asyncio.TaskGroup) -> None:
@@ -218,7 +223,11 @@ class App:
             task.cancel()
 
     async def _finish(self) -> None:
-        """Write what is left to write; the journal has it in any case."""
+        """Finish what was begun, and write what is left; the journal has it in any case."""
+        self._finishing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_S):
+                await self._pipeline.settled()
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self._announcer.drain()
@@ -241,7 +250,8 @@ class App:
     # Between the parts
 
     def _dispatch(self, call: Call) -> Any:
-        return self._dispatcher(call)
+        # What comes at the end is left to whoever takes the name next: the bus tells the caller.
+        return None if self._finishing else self._dispatcher(call)
 
     def _announce(self, commit: Commit) -> None:
         self._announcer.announce(commit)
@@ -256,7 +266,6 @@ class App:
 
     def _vanished(self, sender: str) -> None:
         self._service.handling.vanished(sender)
-        self._retiring.set()
 
     def _unannounced(self) -> list[Commit]:
         """Answer the commits that a crash kept from being announced."""
@@ -301,6 +310,8 @@ class App:
             except sqlite3.Error as error:
                 self._log.error("journal.refused", reason=str(error))
                 more = False
+            if more:
+                self._log.info("history.trimmed")
             self._trimming.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TRIM_PAUSE_S if more else _TRIM_EVERY_S):

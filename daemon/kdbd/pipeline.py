@@ -172,6 +172,11 @@ class Pipeline:
         self._advance()
         return future
 
+    async def settled(self) -> None:
+        """Wait until everything that was asked for so far is durable, or refused."""
+        with suppress(KDBError):
+            await self.submit(lambda _: Draft([]), Caller())
+
     @property
     def idle(self) -> bool:
         """Tell whether nothing is on its way."""
@@ -349,11 +354,14 @@ class Pipeline:
         return files, writes
 
     def _news(self, told: Container[int]) -> list[BackendFile]:
-        """Answer the other files of which the journal does not know the latest."""
+        """Answer the other files of which the journal does not know the latest.
+
+        Of a file that is being rewritten it may be told something later before this is.
+        """
         news = [
             file
             for file in self._stores.files.values()
-            if file.news and file.row.identity not in told
+            if file.news and file.writing is None and file.row.identity not in told
         ]
         for file in news:
             file.news = False

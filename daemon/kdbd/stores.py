@@ -9,6 +9,7 @@ reading and writing is the worker's.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -94,6 +95,8 @@ class Stores:
         self._defaults: dict[Namespace, BackendFile] = {}
         self._elektra: BackendFile | None = None
         self._built_in = built_in()
+        # What a directory's .dir may hold, any of which makes it one that has the file.
+        self.directory_files: Sequence[str] = (DEFAULT_FILE,)
         self.database: Database
         # Held while what is mounted changes, or a directory comes or goes.
         self.changing = asyncio.Lock()
@@ -121,6 +124,7 @@ class Stores:
         loaded: dict[int, BackendFile] = {}
         roots = await self._roots(specs, (), loaded)
         self.files.update(loaded)
+        self.directory_files = _directory_files(specs)
         self.database = Database(revision, roots)
         return self.database
 
@@ -307,6 +311,10 @@ class Stores:
             raise errors[0]
         for error in errors:
             self._log.warning("mountpoint.unusable", reason=error.reason)
+        if commit.origin != "file":
+            for spec in specs:
+                if Namespace.DIR in spec.namespaces:
+                    self.locations.file(Namespace.DIR, spec.path)
         directories = [
             name.partition(":/")[2] for name in self.database.roots if name.startswith("dir:/")
         ]
@@ -358,9 +366,11 @@ class Stores:
             for backend in commit.structure.unmounted:
                 file = self.files.pop(backend.identity)
                 del self._rows[backend.mountpoint, backend.directory, file.path]
+        declared_now, _ = self._declarations()
+        self.directory_files = _directory_files(declared_now)
         specs = {
             in_namespace(spec.unescaped, which): spec
-            for spec in self._declarations()[0]
+            for spec in declared_now
             for which in spec.namespaces
         }
         for file in self.files.values():
@@ -537,6 +547,11 @@ class _Damaged(Exception):  # a fact for the caller
         super().__init__(error)
         self.stat = stat
         self.error = error
+
+
+def _directory_files(specs: Iterable[MountSpec]) -> Sequence[str]:
+    mounted = {spec.path for spec in specs if Namespace.DIR in spec.namespaces}
+    return (DEFAULT_FILE, *sorted(path for path in mounted if not os.path.isabs(path)))
 
 
 def _unreadable(file: BackendFile, error: OSError) -> str:

@@ -31,7 +31,7 @@ class Call:
     """A method call that came in.
 
     `fds` are closed when the call is dealt with: whoever wants to keep one duplicates it.
-    `connection` numbers the connection that it came in on.
+    `connection` numbers the connection that it came in on; `size` is the body's, in bytes.
     """
 
     sender: str
@@ -45,6 +45,7 @@ class Call:
     reply_expected: bool
     interactive: bool
     connection: int = 0
+    size: int = 0
 
 
 class Calls:
@@ -84,6 +85,7 @@ class Calls:
                 not frame.flags & marshal.NO_REPLY_EXPECTED,
                 frame.flags & marshal.ALLOW_INTERACTIVE_AUTHORIZATION != 0,
                 connection,
+                len(frame.body),
             )
             pending = self._begin(call, frame)
             if pending is not None:

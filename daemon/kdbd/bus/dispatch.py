@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from kdb.model.errors import InternalError, KDBError
+from kdb.model.errors import InternalError, KDBError, LimitsExceeded
 from kdbd.bus.calls import Call
 from kdbd.bus.interfaces import Method, methods
+from kdbd.bus.load import Load
 
 __all__ = ["Await", "Dispatcher", "Objects", "Refusal", "Reply", "Target"]
 
@@ -89,6 +90,7 @@ class Dispatcher:
         self._objects = objects
         self._sender = sender
         self._log = log
+        self._load = Load()
 
     def __call__(self, call: Call) -> Awaitable[None] | None:
         """Deal with a call; what is answered is awaited by the transport."""
@@ -106,22 +108,31 @@ class Dispatcher:
                 f"{call.member} takes the arguments '{method.takes}', not '{call.signature}'",
             )
             return None
-        handler = self._objects.handlers[interface, call.member]
+        handler = partial(self._objects.handlers[interface, call.member], target.subject, call)
+        size = 0
         try:
-            result = handler(target.subject, call, *call.body)
+            # Counted before: what the handler sends on its way cannot be called back.
+            size = self._load.take_on(call)
+        except LimitsExceeded as error:
+            self._fail(call, error)
+            return None
+        try:
+            result = handler(*call.body)
         except Await as pending:
-            return self._wait(call, method, partial(handler, target.subject, call), pending)
-        except KDBError as error:
-            self._sender.error(call, error.dbus_name, str(error))
+            return self._await(call, method, self._retry(call, handler, pending), size)
+        except (KDBError, Refusal) as error:
+            self._load.give_back(call, size)
+            self._fail(call, error)
             return None
-        except Refusal as refusal:
-            self._refuse(call, refusal.name, refusal.text)
-            return None
+        except BaseException:
+            self._load.give_back(call, size)
+            raise
         if isinstance(result, Coroutine):
-            return self._await(call, method, result)
+            return self._await(call, method, result, size)
         if isinstance(result, asyncio.Future):
-            result.add_done_callback(partial(self._finish, call, method))
+            result.add_done_callback(partial(self._finish, call, method, size))
         else:
+            self._load.give_back(call, size)
             self._reply(call, method, result)
         return None
 
@@ -141,7 +152,8 @@ class Dispatcher:
     def _refuse(self, call: Call, name: str, text: str) -> None:
         self._sender.error(call, _FREEDESKTOP + name, text)
 
-    def _finish(self, call: Call, method: Method, done: asyncio.Future[Any]) -> None:
+    def _finish(self, call: Call, method: Method, size: int, done: asyncio.Future[Any]) -> None:
+        self._load.give_back(call, size)
         if done.cancelled():
             return
         error = done.exception()
@@ -151,6 +163,9 @@ class Dispatcher:
             self._fail(call, error)
 
     def _fail(self, call: Call, error: BaseException) -> None:
+        if isinstance(error, Refusal):
+            self._refuse(call, error.name, error.text)
+            return
         if not isinstance(error, KDBError):
             self._log.error("call.failed", member=call.member, exc_info=error)
             error = InternalError("kdbd failed on this call; its log tells more")
@@ -164,21 +179,18 @@ class Dispatcher:
             for fd in fds:
                 os.close(fd)
 
-    async def _await(self, call: Call, method: Method, result: Awaitable[Any]) -> None:
+    async def _await(self, call: Call, method: Method, result: Awaitable[Any], size: int) -> None:
         try:
             answer = await result
         except Exception as error:  # noqa: BLE001  # the message boundary
             self._fail(call, error)
         else:
             self._reply(call, method, answer)
-
-    async def _wait(
-        self, call: Call, method: Method, handler: Callable[..., Any], pending: Await
-    ) -> None:
-        """Do what the method waits for, and call it again."""
-        await self._await(call, method, self._retry(call, handler, pending))
+        finally:
+            self._load.give_back(call, size)
 
     async def _retry(self, call: Call, handler: Callable[..., Any], pending: Await) -> Any:
+        """Do what the method waits for, and call it again."""
         for _ in range(_MAX_AWAITS):
             await pending.what()
             try:

@@ -23,7 +23,7 @@ from kdbd.core.requests import Entry, put_entries
 from kdbd.core.view import View, root_name
 from kdbd.pipeline import Outcome
 from kdbd.store.journal import JournalReader
-from kdbd.store.locations import DEFAULT_FILE, nearest_directory
+from kdbd.store.locations import nearest_directory
 from kdbd.worker import Worker
 
 __all__ = ["Handling"]
@@ -62,13 +62,7 @@ class Handling:
     def _root_of(self, directory: str) -> str:
         """Answer the directory whose dir:/ is shown from this one; raise Await to load it."""
         context = self._context
-        files = {DEFAULT_FILE}
-        for mounts in context.database.roots.values():
-            for backend in mounts:
-                if backend.directory:
-                    path = context.stores.files[backend.identity].path
-                    files.add(os.path.basename(path))
-        root = nearest_directory(directory, sorted(files))
+        root = nearest_directory(directory, context.stores.directory_files)
         if root_name(Namespace.DIR, root) not in context.database.roots:
             raise Await(lambda: self._load(root))
         return root
@@ -100,6 +94,7 @@ class Handling:
         if root != handle.root:
             # Another directory is the nearest that has the file.
             handle.move(root, view)
+            self._handles.on_released()
         if root and namespace(key) in (Namespace.DIR, Namespace.CASCADING):
             # Of which directory a revision is that this handle did not tell, nobody knows.
             since = since if handle.has_got(key) else 0
@@ -126,7 +121,7 @@ class Handling:
         parents = [key]
         if namespace(key) is Namespace.CASCADING:
             parents = [in_namespace(key, which) for which in handle.view.mounts]
-        unchanged = await self._worker.run(self._unchanged, parents, since, until)
+        unchanged = await self._worker.run(self._unchanged, parents, since, until, handle.root)
         if unchanged and database.revision == until:
             handle.note_get(key)
             return False, b"", [], until
@@ -134,10 +129,14 @@ class Handling:
         handle.note_get(key)
         return await self._pack(keys, database.revision)
 
-    def _unchanged(self, parents: list[bytes], since: int, until: int) -> bool:
-        if since < self._reader.trimmed():
-            return False
-        return not self._reader.changes(since=since, until=until, parents=parents, limit=1)
+    def _unchanged(self, parents: list[bytes], since: int, until: int, directory: str) -> bool:
+        with self._reader.snapshot():
+            if since < self._reader.trimmed():
+                return False
+            changes = self._reader.changes(
+                since=since, until=until, parents=parents, limit=1, directory=directory
+            )
+        return not changes
 
     async def _pack(self, keys: list[tuple[bytes, Content]], revision: int) -> Reply:
         data = await self._context.unhurried.run(wire.pack_keys, keys)

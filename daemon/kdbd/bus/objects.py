@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from kdb.model.errors import LimitsExceeded
 from kdb.protocol import (
@@ -31,9 +32,13 @@ MAX_HANDLES = 256
 
 
 class Handles:
-    """The open handles, by number and by owner."""
+    """The open handles, by number and by owner.
 
-    def __init__(self) -> None:
+    ``on_released`` is called where a directory is perhaps shown by none of them any more.
+    """
+
+    def __init__(self, on_released: Callable[[], None]) -> None:
+        self.on_released = on_released
         self._handles: dict[int, Handle] = {}
         self._owned: dict[str, set[int]] = {}
         self._last = 0
@@ -61,6 +66,8 @@ class Handles:
             owned.discard(handle.number)
             if not owned:
                 del self._owned[handle.owner]
+            if handle.root:
+                self.on_released()
 
     def of(self, owner: str) -> list[Handle]:
         """Answer an owner's handles."""

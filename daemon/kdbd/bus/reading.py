@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from kdb.model.content import Content, is_utf8
@@ -133,28 +134,16 @@ class Reading:
                 f"There is no revision {since} yet, so it is of another store. Read the keys"
                 " again, and go on from the revision of that"
             )
-        return self._worker.run(self._history, since, until, parents, limit or DEFAULT_LIMIT)
+        directory = subject.root if isinstance(subject, Handle) else ""
+        history = partial(self._history, since, until, parents, directory)
+        return self._worker.run(history, limit or DEFAULT_LIMIT)
 
-    def _history(self, since: int, until: int, parents: list[bytes], limit: int) -> Sequence[Any]:
+    def _history(
+        self, since: int, until: int, parents: list[bytes], directory: str, limit: int
+    ) -> Sequence[Any]:
         """Answer whole commits: a commit that does not fit any more is left to the next call."""
-        if since < self._reader.trimmed():
-            raise HistoryLost(
-                f"The history after revision {since} is no longer kept. Read the keys again, and go"
-                " on from the revision of that"
-            )
-        changes = self._reader.changes(since=since, until=until, parents=parents, limit=limit + 1)
-        covered = until
-        if len(changes) > limit:
-            last = changes[-1].revision
-            whole = [change for change in changes if change.revision < last]
-            if whole:
-                covered = last - 1
-                changes = whole
-            else:
-                covered = last
-                changes = self._reader.changes(
-                    since=last - 1, until=last, parents=parents, limit=-1
-                )
+        with self._reader.snapshot():
+            changes, covered = self._commits(since, until, parents, directory, limit)
         _require_sendable(changes)
         rows = [
             [change.revision, change.kind, name]
@@ -162,6 +151,24 @@ class Reading:
             if is_utf8(name := escape(change.name))
         ]
         return rows, covered < until, covered
+
+    def _commits(
+        self, since: int, until: int, parents: list[bytes], directory: str, limit: int
+    ) -> tuple[list[HistoryChange], int]:
+        if since < self._reader.trimmed():
+            raise HistoryLost(
+                f"The history after revision {since} is no longer kept. Read the keys again, and go"
+                " on from the revision of that"
+            )
+        read = partial(self._reader.changes, parents=parents, directory=directory)
+        changes = read(since=since, until=until, limit=limit + 1)
+        if len(changes) <= limit:
+            return changes, until
+        last = changes[-1].revision
+        whole = [change for change in changes if change.revision < last]
+        if whole:
+            return whole, last - 1
+        return read(since=last - 1, until=last), last
 
     def list_mounts(self, subject: Subject, call: Call) -> Sequence[Any]:
         view = view_of(subject)

@@ -24,9 +24,14 @@ class Service:
     """Every object and method of kdbd."""
 
     def __init__(
-        self, context: Context, rewriter: Rewriter, reader: JournalReader, reader_worker: Worker
+        self,
+        context: Context,
+        rewriter: Rewriter,
+        reader: JournalReader,
+        reader_worker: Worker,
+        on_released: Callable[[], None],
     ) -> None:
-        self.handles = Handles()
+        self.handles = Handles(on_released)
         self._context = context
         reading = Reading(context, reader, reader_worker)
         writing = Writing(context, rewriter)

@@ -134,6 +134,9 @@ class Database:
                     if change.announced
                 ],
             )
+        if self.revision == self.prepared:
+            # Backends that are unmounted or unloaded later must not be kept by this.
+            self._ahead.clear()
 
     def forget(self) -> None:
         """Undo all preparation that was not applied."""

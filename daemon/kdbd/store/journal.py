@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -374,21 +375,34 @@ class JournalReader:
         """Answer the last revision whose changes are gone."""
         return int(self._connection.execute("SELECT trimmed FROM state").fetchone()[0])
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Let all that is read within be of one moment."""
+        return _Transaction(self._connection, "BEGIN")
+
     def changes(
-        self, *, since: int, until: int, parents: Sequence[bytes], limit: int, skip: int = 0
+        self,
+        *,
+        since: int,
+        until: int,
+        parents: Sequence[bytes],
+        limit: int = -1,
+        directory: str | None = None,
     ) -> list[HistoryChange]:
         """Answer announced changes of the revisions (since, until], oldest first.
 
         Of a commit they come added, changed, removed, each in key order, as it was announced.
+        With a ``directory``, of dir:/ only what changed there.
         """
         ranges = " OR ".join(["(name >= ? AND name < ?)"] * len(parents))
         bounds = [bound for parent in parents for bound in (parent, end_of_subtree(parent))]
+        everywhere = directory is None
         rows = self._connection.execute(
             "SELECT revision, directory, name, old IS NULL, new IS NULL FROM changes"  # constant
             f" WHERE revision > ? AND revision <= ? AND announced AND ({ranges})"
+            " AND (? OR directory IN ('', ?))"
             " ORDER BY revision, CASE WHEN old IS NULL THEN 0 WHEN new IS NULL THEN 2 ELSE 1 END,"
-            " name LIMIT ? OFFSET ?",
-            (since, until, *bounds, limit, skip),
+            " name LIMIT ?",
+            (since, until, *bounds, everywhere, directory, limit),
         )
         return [
             HistoryChange(
@@ -413,11 +427,12 @@ class JournalReader:
 class _Transaction:
     """BEGIN to COMMIT; whatever fails, also COMMIT itself, is rolled back."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> None:
         self._connection = connection
+        self._begin = begin
 
     def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(self._begin)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:

@@ -81,8 +81,12 @@ def nearest_directory(start: str, files: Iterable[str]) -> str:
         store = os.path.join(directory, DIRECTORY_STORE)
         found = [os.path.join(store, name) for name in names]
         if any(os.path.lexists(path) for path in found):
-            for path in (store, *found):
+            for name in names:
+                path = store
                 _require_trusted(path)
+                for part in os.path.normpath(name).split("/"):
+                    path = os.path.join(path, part)
+                    _require_trusted(path)
             return directory
         parent = os.path.dirname(directory)
         if parent == directory:

@@ -31,7 +31,7 @@ class Ownership:
             return
         path = os.path.join(root, LOCK_FILE)
         try:
-            os.makedirs(root, 0o700 if private else 0o755, exist_ok=True)
+            _make_directories(root, 0o700 if private else 0o755)
             lock = UnixFileLock(path, timeout=0, mode=0o600, thread_local=False)
             lock.acquire()
         except Timeout as error:
@@ -57,6 +57,16 @@ class Ownership:
         """Give all roots up."""
         for root in list(self._locks):
             self.release(root)
+
+
+def _make_directories(directory: str, mode: int) -> None:
+    """Make what is missing with this mode, whatever the umask."""
+    if os.path.isdir(directory):
+        return
+    _make_directories(os.path.dirname(directory), mode)
+    with suppress(FileExistsError):
+        os.mkdir(directory, mode)
+        os.chmod(directory, mode)
 
 
 def _owner(path: str) -> str:
