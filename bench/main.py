@@ -62,9 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     build.mkdir(exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=build))
     try:
-        circumstances = _circumstances(scratch)
+        circumstances = _circumstances()
+        before = _floors_ms(scratch)
         failures: list[str] = []
         results = _measure_all(plan, options.only, options.of, scratch, failures)
+        circumstances["floors_ms"] = floors = [before, _floors_ms(scratch)]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     rows = rows_of(results, plan)
@@ -73,9 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
     print(
         "\nMedians of the runs. The last column compares kdbd on dbus-next; ! misses what is"
         " required.\nOf the peers only dconf is durable, and its readers ask no service."
-        f" A call to the bus itself\ntook {circumstances['bus_call_ms']:.3f} ms,"
-        f" append and fdatasync {circumstances['fdatasync_ms']:.3f} ms;"
-        f" load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n"
+        "\nBefore and after, a call to the bus itself took"
+        f" {' and '.join(f'{bus:.2f}' for bus, _ in floors)} ms,\nappend and fdatasync"
+        f" {' and '.join(f'{disk:.2f}' for _, disk in floors)} ms;"
+        f" the load was {circumstances['load']:.1f} and {os.getloadavg()[0]:.1f}"
+        f" on {os.cpu_count()} cores.\n"
         f"{sum(len(row.missed) for row in rows)} of"
         f" {sum(len(row.bounds.keys() & row.figures.keys()) for row in rows)} required figures"
         f" are missed. All runs are in {build.name}/bench.json"
@@ -112,16 +116,19 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _circumstances(scratch: Path) -> dict[str, object]:
+def _circumstances() -> dict[str, object]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "kernel": platform.release(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
-        "bus_call_ms": _bus_call_ms(),
-        "fdatasync_ms": _fdatasync_ms(scratch),
     }
+
+
+def _floors_ms(scratch: Path) -> tuple[float, float]:
+    """Return what a call to the bus and a durable append take on this machine, now."""
+    return _bus_call_ms(), _fdatasync_ms(scratch)
 
 
 def _bus_call_ms(count: int = 300) -> float:

@@ -50,11 +50,14 @@ def _required(bounds: Mapping[str, Bound]) -> str:
 
 
 def _ratios(row: Row) -> str:
+    if not row.bounds.keys() & row.figures.keys():
+        return ""
     return " ".join(
         ratio(row.bounds[subject].ratio(row.figures[subject]))
         + ("!" if subject in row.missed else "")
-        for subject in KDBD
         if subject in row.bounds and subject in row.figures
+        else "-"
+        for subject in KDBD
     )
 
 

@@ -65,7 +65,11 @@ class Told:
     def of(cls, commit: Commit) -> Self:
         """Work out what to say."""
         added, changed, removed = commit.names()
-        once = {change.backend for change in commit.changes if change.backend.announce_once}
+        once = {
+            change.backend
+            for change in commit.changes
+            if change.announced and change.backend.announce_once
+        }
         counts = len(added), len(changed), len(removed)
         names = _texts(added), _texts(changed), _texts(removed)
         if not once:

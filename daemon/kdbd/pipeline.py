@@ -21,6 +21,7 @@ import errno
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
@@ -55,10 +56,6 @@ class Outcome:
     commit: Commit | None
 
 
-def _nothing() -> None:
-    return None
-
-
 @dataclass(slots=True, eq=False)
 class _Job:
     request: Request
@@ -67,8 +64,9 @@ class _Job:
     reason: str
     alone: bool
     future: asyncio.Future[Outcome]
-    rows: tuple[BackendRow, ...] = ()
-    taken_in: Callable[[], None] = _nothing
+    note: Callable[[Draft, int], BackendRow] | None = None
+    taken_in: Callable[[BackendRow], None] | None = None
+    row: BackendRow | None = None
     draft: Draft | None = None
     error: KDBError | None = None
     commit: Commit | None = None
@@ -77,7 +75,7 @@ class _Job:
 
     def reset(self) -> None:
         """Forget what the request came to; it is prepared anew."""
-        self.draft = self.error = self.commit = self.structure = None
+        self.draft = self.error = self.row = self.commit = self.structure = None
         self.landed = asyncio.Event()
 
     def answer(self) -> None:
@@ -86,7 +84,8 @@ class _Job:
             self.fail(self.error)
             return
         assert self.draft is not None
-        self.taken_in()
+        if self.taken_in is not None and self.row is not None:
+            self.taken_in(self.row)
         revision = self.draft.unchanged_revision if self.commit is None else self.commit.revision
         if not self.future.done():
             self.future.set_result(Outcome(revision, self.draft.answer, self.commit))
@@ -160,14 +159,19 @@ class Pipeline:
         return job.future
 
     def merge(
-        self, request: Request, row: BackendRow, taken_in: Callable[[], None]
+        self,
+        request: Request,
+        note: Callable[[Draft, int], BackendRow],
+        taken_in: Callable[[BackendRow], None],
     ) -> asyncio.Future[Outcome]:
-        """Commit what a file was edited to, before all that waits, noting the file's row.
+        """Commit what a file was edited to, before all that waits.
 
-        ``taken_in`` is called as soon as readers see it, before anything else goes on.
+        ``note`` answers what the journal is to know of the file after the draft is committed as
+        that revision, or after that revision where the draft is empty. ``taken_in`` gets this as
+        soon as readers see it, before anything else goes on.
         """
         future = self._loop.create_future()
-        job = _Job(request, Caller(), "file", "", True, future, (row,), taken_in)
+        job = _Job(request, Caller(), "file", "", True, future, note, taken_in)
         self._merging.append(job)
         self._advance()
         return future
@@ -253,6 +257,9 @@ class Pipeline:
             job.draft = draft = yield from self._database.draft(job.request)
         except KDBError as error:
             job.error = error
+        if job.note is not None and job.error is None:
+            following = bool(draft.changes)
+            job.row = job.note(draft, self._database.prepared + following)
         if not draft.changes:
             if self._resting:
                 self._prepared.append(job)
@@ -304,7 +311,7 @@ class Pipeline:
             return
         jobs, self._prepared = self._prepared, []
         commits = [job.commit for job in jobs if job.commit is not None]
-        rows = [row for job in jobs for row in job.rows]
+        rows = [job.row for job in jobs if job.row is not None]
         files, writes = self._writes(commits, {row.identity for row in rows})
         news = self._news({row.identity for row in rows} | {file.row.identity for file in files})
         rows += [file.row for file in news]
@@ -425,8 +432,8 @@ class Pipeline:
         self._database.forget()
         for job in again:
             job.reset()
-        self._merging.extendleft(job for job in reversed(again) if job.rows)
-        self._waiting.extendleft(job for job in reversed(again) if not job.rows)
+        self._merging.extendleft(job for job in reversed(again) if job.note is not None)
+        self._waiting.extendleft(job for job in reversed(again) if job.note is None)
 
     async def _refresh(self, identity: int, concerned: list[_Job]) -> None:
         """Merge an edited file before the batch that was to replace it goes on.

@@ -23,6 +23,7 @@ from kdb.model.content import Content
 from kdb.model.errors import (
     AccessDenied,
     InstallationError,
+    InterfaceError,
     KDBError,
     ResourceError,
     SemanticError,
@@ -69,11 +70,16 @@ class Merging(Protocol):
     """What stores need of the commit pipeline."""
 
     def merge(
-        self, request: Request, row: BackendRow, taken_in: Callable[[], None]
+        self,
+        request: Request,
+        note: Callable[[Draft, int], BackendRow],
+        taken_in: Callable[[BackendRow], None],
     ) -> asyncio.Future[Any]:
-        """Commit what a file was edited to, before all that waits, noting the file's row.
+        """Commit what a file was edited to, before all that waits.
 
-        ``taken_in`` is called as soon as readers see it, before anything else goes on.
+        ``note`` answers what the journal is to know of the file after the draft is committed as
+        that revision, or after that revision where the draft is empty. ``taken_in`` gets this as
+        soon as readers see it, before anything else goes on.
         """
 
 
@@ -179,7 +185,7 @@ class Stores:
     ) -> tuple[list[tuple[bytes, Content]], dict[bytes, Content | None]]:
         return (
             list(self._journal.keys(row.identity)),
-            self._journal.unwritten(row.identity, row.written),
+            self._journal.unwritten(row),
         )
 
     # Mountpoints
@@ -221,7 +227,8 @@ class Stores:
                     file = await self._declared(
                         which, directory, spec, loaded, revision=revision, strict=strict
                     )
-                except KDBError as error:
+                except (InterfaceError, SemanticError) as error:
+                    # What is declared is wrong; what fails now (C01100) would come back.
                     if strict:
                         raise
                     self._log.warning(
@@ -277,7 +284,7 @@ class Stores:
         Raises what is wrong with the file where ``strict``; else it is damage.
         """
         empty = replace(
-            file.row, digest=b"", next_digest=None, next_written=None, next_temporary=None
+            file.row, digest=b"", next_digest=None, next_written=None, next_temporary=None, held={}
         )
         keys: Mapping[bytes, Content] = {}
         digest = b""
@@ -461,23 +468,33 @@ class Stores:
             if found.keys is None:
                 self._taken_in(file, found)
                 return
-            row = replace(
-                found.row,
-                digest=found.digest,
-                next_digest=None,
-                next_written=None,
-                next_temporary=None,
-            )
+            keys = found.keys
 
-            def taken_in() -> None:
-                assert found.keys is not None
-                file.unwritten = unwritten_after(file.backend, found.keys, file.unwritten)
-                written = row.written if file.unwritten else self.database.revision
-                file.row = replace(row, written=written)
+            def note(draft: Draft, revision: int) -> BackendRow:
+                merged = {change.name for change in draft.changes}
+                return replace(
+                    found.row,
+                    digest=found.digest,
+                    written=revision,
+                    next_digest=None,
+                    next_written=None,
+                    next_temporary=None,
+                    held={
+                        name: held
+                        for name, held in unwritten_after(
+                            file.backend, keys, file.unwritten
+                        ).items()
+                        if name not in merged
+                    },
+                )
+
+            def taken_in(row: BackendRow) -> None:
+                file.unwritten = unwritten_after(file.backend, keys, file.unwritten)
+                file.row = row
                 file.news = True
                 self._taken_in(file, found)
 
-            await pipeline.merge(partial(self._merge, file, found.keys), row, taken_in)
+            await pipeline.merge(partial(self._merge, file, keys), note, taken_in)
 
     def _merge(
         self, file: BackendFile, keys: Mapping[bytes, Content], revision: int
@@ -509,7 +526,7 @@ class Stores:
                 raise _Damaged(stat, error) from error
         unwritten = None
         if settled is not row:
-            unwritten = self._journal.unwritten(row.identity, settled.written)
+            unwritten = self._journal.unwritten(settled)
         return _Found(stat, digest, keys, settled, unwritten)
 
     def _cannot_read(self, file: BackendFile, error: OSError) -> None:

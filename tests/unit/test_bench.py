@@ -107,7 +107,7 @@ def test_the_table_shows_figures_bounds_ratios_and_marks_what_is_missed() -> Non
         "  ≥5000/12k  1.20 0.75! 1200 dconf"
     )
     assert idle == (
-        "wake-ups when idle                       0       -       -       -         ≤0        0.00"
+        "wake-ups when idle                       0       -       -       -         ≤0      0.00 -"
     )
     assert all(len(line) <= 100 for line in table(rows).splitlines())
 

@@ -11,8 +11,6 @@ The D-Bus name of an error is `ERROR_PREFIX` and its class's `dbus`. Numbers and
 those of Elektra's error specification.
 """
 
-# ruff: noqa: N818 - the classes have the names that the errors have on D-Bus
-
 from __future__ import annotations
 
 from typing import ClassVar, Final, NamedTuple

@@ -167,8 +167,12 @@ class Database:
     def changed_since(self, parent: bytes, since: int, view: View) -> bool | None:
         """Tell whether something at or below the parent changed after ``since``.
 
-        None where that is too long ago for the state to tell: then the journal knows.
+        None where that is too long ago for the state to tell: then the journal knows. Raises the
+        damage of a mountpoint there: what was got of it is not what its file holds.
         """
+        for backend in view.backends(parent):
+            if backend.damage is not None:
+                raise backend.damage
         if since > self.revision:
             return True  # it is a revision of another store
         if since == self.revision:

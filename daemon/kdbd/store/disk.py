@@ -79,10 +79,12 @@ class RealDisk:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            # Before open(), which leaves a directory's descriptor open when it refuses it.
+            os.close(descriptor)
+            raise OSError(f"{path} is no regular file")
         with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(f"{path} is no regular file")
             return _file_stat(status), file.read()
 
     def stage(self, path: str, chunks: Iterable[bytes], *, private: bool) -> str:

@@ -9,6 +9,7 @@ Tables
 * ``backends``  each file: where it is, what it held when last written or read (``digest``), up to
                 which revision (``written``), and what is about to replace it (``next_…``), so that
                 a rename that a crash cut off is finished.
+* ``held``      what a file holds otherwise than the state of that revision.
 * ``keys``      the present keys of each backend.
 * ``commits``, ``changes``  the history, bounded by ``trim``.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -54,6 +55,12 @@ CREATE TABLE backends (
     next_temporary TEXT,
     UNIQUE (mountpoint, directory, path)
 );
+CREATE TABLE held (
+    backend INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    content BLOB,
+    PRIMARY KEY (backend, name)
+) WITHOUT ROWID;
 CREATE TABLE keys (
     backend INTEGER NOT NULL,
     name BLOB NOT NULL,
@@ -93,7 +100,11 @@ _COMMIT_BYTES = 128
 
 @dataclass(frozen=True, slots=True)
 class BackendRow:
-    """What the journal knows of one file. ``digest`` is empty where there is no file."""
+    """What the journal knows of one file. ``digest`` is empty where there is no file.
+
+    The file holds the state of the revision ``written``, but of the keys in ``held`` that content;
+    None there stands for what the journal has of it.
+    """
 
     identity: int
     mountpoint: bytes
@@ -104,6 +115,7 @@ class BackendRow:
     next_digest: bytes | None = None
     next_written: int | None = None
     next_temporary: str | None = None
+    held: Mapping[bytes, Content | None] | None = None
 
 
 class HistoryChange(NamedTuple):
@@ -135,8 +147,18 @@ class Journal:
     def __init__(self, path: str) -> None:
         """Open the journal, or make it, 0600; raise sqlite3.Error where it cannot serve."""
         self.path = path
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise sqlite3.OperationalError(str(error)) from error
         self._connection = _connect(path)
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA secure_delete = ON")
@@ -148,7 +170,7 @@ class Journal:
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif version != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(
-                f"{path} has version {version} of the journal's form; this kdbd knows"
+                f"{self.path} has version {version} of the journal's form; this kdbd knows"
                 f" {SCHEMA_VERSION}. Use the kdbd that wrote it, or another --state-dir"
             )
 
@@ -201,23 +223,22 @@ class Journal:
         ):
             yield name, _unpack(content, revision)
 
-    def unwritten(self, identity: int, written: int) -> dict[bytes, Content | None]:
-        """Answer what a file holds where it may differ from the present keys.
-
-        That is the old content of each key that changed after the revision ``written``; where a
-        merge took the file's content in, that content.
-        """
-        held: dict[bytes, Content | None] = {}
-        rows = self._connection.execute(
-            "SELECT name, old, new, origin FROM changes JOIN commits USING (revision)"
-            " WHERE revision > ? AND backend = ? AND stored ORDER BY revision, position",
-            (written, identity),
+    def unwritten(self, row: BackendRow) -> dict[bytes, Content | None]:
+        """Answer what a file holds of each key that may differ from the present ones."""
+        if row.held is not None:
+            held = dict(row.held)
+        else:
+            kept = self._connection.execute(
+                "SELECT name, content FROM held WHERE backend = ?", (row.identity,)
+            )
+            held = {name: _unpack_any(content) for name, content in kept}
+        changed = self._connection.execute(
+            "SELECT name, old FROM changes WHERE revision > ? AND backend = ? AND stored"
+            " ORDER BY revision, position",
+            (row.written, row.identity),
         )
-        for name, old, new, origin in rows:
-            if origin == "file":
-                held[name] = None if new is None else _unpack(new, 0)
-            else:
-                held.setdefault(name, None if old is None else _unpack(old, 0))
+        for name, old in changed:
+            held.setdefault(name, _unpack_any(old))
         return held
 
     def commit(
@@ -235,19 +256,30 @@ class Journal:
                 "UPDATE state SET announced = max(announced, ?), history_bytes = history_bytes + ?",
                 (announced, size),
             )
-            self._connection.executemany(
-                "UPDATE backends SET digest = ?, written = ?, next_digest = ?, next_written = ?,"
-                " next_temporary = ? WHERE identity = ?",
+            for row in files:
+                self._note(row)
+
+    def _note(self, row: BackendRow) -> None:
+        execute, executemany = self._connection.execute, self._connection.executemany
+        execute(
+            "UPDATE backends SET digest = ?, written = ?, next_digest = ?, next_written = ?,"
+            " next_temporary = ? WHERE identity = ?",
+            (
+                row.digest,
+                row.written,
+                row.next_digest,
+                row.next_written,
+                row.next_temporary,
+                row.identity,
+            ),
+        )
+        if row.held is not None:
+            execute("DELETE FROM held WHERE backend = ?", (row.identity,))
+            executemany(
+                "INSERT INTO held VALUES (?, ?, ?)",
                 [
-                    (
-                        row.digest,
-                        row.written,
-                        row.next_digest,
-                        row.next_written,
-                        row.next_temporary,
-                        row.identity,
-                    )
-                    for row in files
+                    (row.identity, name, None if content is None else _pack(content))
+                    for name, content in row.held.items()
                 ],
             )
 
@@ -353,7 +385,8 @@ class Journal:
         return size
 
     def _drop(self, identity: int) -> None:
-        self._connection.execute("DELETE FROM keys WHERE backend = ?", (identity,))
+        for table in ("keys", "held"):
+            self._connection.execute(f"DELETE FROM {table} WHERE backend = ?", (identity,))
         self._connection.execute("DELETE FROM backends WHERE identity = ?", (identity,))
 
     def _transaction(self) -> _Transaction:
@@ -454,6 +487,7 @@ def finished(row: BackendRow) -> BackendRow:
         next_digest=None,
         next_written=None,
         next_temporary=None,
+        held={},
     )
 
 
@@ -472,3 +506,7 @@ def _pack(content: Content) -> bytes:
 def _unpack(packed: bytes, revision: int) -> Content:
     value, metadata = msgpack.unpackb(packed, unicode_errors="surrogateescape")
     return Content(value, meta(metadata) if metadata else NO_META, revision)
+
+
+def _unpack_any(packed: bytes | None) -> Content | None:
+    return None if packed is None else _unpack(packed, 0)

@@ -32,7 +32,9 @@ class Ownership:
         path = os.path.join(root, LOCK_FILE)
         try:
             _make_directories(root, 0o700 if private else 0o755)
-            lock = UnixFileLock(path, timeout=0, mode=0o600, thread_local=False)
+            lock = UnixFileLock(
+                path, timeout=0, mode=0o600, thread_local=False, fallback_to_soft=False
+            )
             lock.acquire()
         except Timeout as error:
             raise ResourceError(

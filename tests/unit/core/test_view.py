@@ -17,7 +17,7 @@ DAMAGED = (
 
 
 def ranges(segments):
-    """Return start and end of each segment, an end that is none of a name's as `<name> end`."""
+    """Return of each segment its start, escaped, its end, and its backend's identity."""
     return [(escape(s.start), s.end, s.backend.identity) for s in segments]
 
 
@@ -92,10 +92,13 @@ def test_a_range_is_cut_at_each_mountpoint():
     ]
 
 
-def test_a_range_at_the_end_of_its_backend_has_no_empty_rest():
-    table = mounts(mounted(1, "user:/"), mounted(2, "user:/a"), mounted(3, "user:/a/b"))
-    start, end = key("user:/a/b/x"), end_of_subtree(key("user:/a/b"))
-    assert ranges(table.segments(start, end, start)) == [("user:/a/b/x", end, 3)]
+def test_a_range_that_ends_with_a_mountpoint_has_no_empty_rest():
+    user, c = key("user:/"), key("user:/c")
+    table = mounts(mounted(1, "user:/"), mounted(4, "user:/c"))
+    assert ranges(table.segments(user, end_of_subtree(c), user)) == [
+        ("user:/", c, 1),
+        ("user:/c", end_of_subtree(c), 4),
+    ]
 
 
 def test_a_range_that_begins_within_a_mountpoint_goes_on_with_its_surroundings():
