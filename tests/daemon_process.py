@@ -209,7 +209,7 @@ class DaemonProcess:
         return self._readers[0].is_alive()
 
     def _having(self, event: str, count: int) -> bool:
-        return sum(each.get("event") == event for each in self.events) >= count
+        return sum(1 for each in self.events if each.get("event") == event) >= count
 
     def _read_log(self, stream: Any) -> None:
         for line in stream:

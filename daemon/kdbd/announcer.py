@@ -76,7 +76,7 @@ class Told:
             return cls(commit.revision, counts, names, [], names)
         quiet = {change.name for change in commit.changes if change.backend in once}
         loud = _texts(added, quiet), _texts(changed, quiet), _texts(removed, quiet)
-        mountpoints = _texts(sorted(each.mountpoint for each in once))
+        mountpoints = _texts(sorted({each.mountpoint for each in once}))
         return cls(commit.revision, counts, names, mountpoints, loud)
 
     @property

@@ -76,7 +76,17 @@ class _Job:
     def reset(self) -> None:
         """Forget what the request came to; it is prepared anew."""
         self.draft = self.error = self.row = self.commit = self.structure = None
+        self.landed.set()
         self.landed = asyncio.Event()
+
+    @property
+    def rests_on_damage(self) -> bool:
+        """Tell whether a file that is to be changed was found damaged after this was prepared."""
+        if self.commit is None or self.note is not None:
+            return False
+        return any(
+            change.stored and change.backend.damage is not None for change in self.commit.changes
+        )
 
     def answer(self) -> None:
         """Answer the caller, who may have gone meanwhile, with what the request came to."""
@@ -135,6 +145,7 @@ class Pipeline:
         self._prepared: list[_Job] = []
         self._flight: _Flight | None = None
         self._alone: _Job | None = None
+        self._admitting = False
         self._refreshing = 0
         self._boarding = False
         self.announced = 0
@@ -271,7 +282,11 @@ class Pipeline:
             job.alone = True
             self._waiting.appendleft(job)
             return
-        job.commit = yield from self._database.admit(draft, job.caller, job.origin, job.reason)
+        self._admitting = True
+        try:
+            job.commit = yield from self._database.admit(draft, job.caller, job.origin, job.reason)
+        finally:
+            self._admitting = False
         if job.alone:
             self._alone = job
         if structural:
@@ -307,7 +322,12 @@ class Pipeline:
 
     def _take_off(self) -> None:
         self._boarding = False
-        if self._flight is not None or not self._prepared:
+        if self._flight is not None or not self._prepared or self._admitting:
+            # Of a commit that is half admitted, files would get that half.
+            return
+        if any(job.rests_on_damage for job in self._prepared):
+            self._anew([])
+            self._advance()
             return
         jobs, self._prepared = self._prepared, []
         commits = [job.commit for job in jobs if job.commit is not None]

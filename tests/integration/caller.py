@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgpack
+from daemon_process import DaemonProcess
 from jeepney import DBusAddress, HeaderFields, Message, MessageFlag, MessageType, new_method_call
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
-from daemon_process import DaemonProcess
+from kdb import memfd
 from kdb.model.errors import ERROR_PREFIX
 from kdb.wire import BUS_NAME, HANDLE_INTERFACE, INTERFACE, OBJECT_PATH, pack_block, unpack_block
 
@@ -104,8 +105,9 @@ class Caller:
     def get(self, parent: str, since: int = 0) -> dict[str, Any]:
         """Get all keys at or below a parent on the handle; answer their values."""
         _, data, fds, _ = self.on_handle("Get", "st", parent, since)
-        assert not fds
-        return {name: value for name, value, _, _ in unpack_block(data)}
+        assert bool(fds) is (len(data) == 0)
+        block = memfd.read(fds[0].to_raw_fd()) if fds else data
+        return {name: value for name, value, _, _ in unpack_block(block)}
 
     def put(self, parent: str, *entries: list[Any]) -> tuple[int, dict[str, int]]:
         """Set entries `[name, value, metadata, base]` on the handle."""
@@ -124,6 +126,7 @@ class Caller:
 @contextmanager
 def unaffected(kdbd: DaemonProcess, caller: Caller) -> Iterator[None]:
     """Check that the block leaves state, descriptors and the caller's connection as they were."""
+    caller.call("Sync")  # so that no file is written meanwhile
     before, fds = caller.state(), open_fds(kdbd.pid)
     yield
     assert caller.state() == before

@@ -112,6 +112,7 @@ async def test_a_call_has_all_that_the_message_said(bus: PrivateBus) -> None:
             reply_expected=True,
             interactive=True,
             connection=1,
+            size=12,
         )
     ]
 

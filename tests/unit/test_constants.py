@@ -40,8 +40,7 @@ def test_there_are_no_modules():
 
 def test_they_are_in_no_journal_and_shown_only_where_asked_for():
     assert [
-        (each.identity, escape(each.mountpoint), each.concealed, each.damage)
-        for each in built_in()
+        (each.identity, escape(each.mountpoint), each.concealed, each.damage) for each in built_in()
     ] == [
         (-1, "system:/elektra/version", True, None),
         (-2, "system:/elektra/modules", True, None),

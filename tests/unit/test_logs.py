@@ -4,7 +4,9 @@ import json
 import pty
 import re
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from select import select
 
 import pytest
 import structlog
@@ -18,13 +20,27 @@ def _unconfigured():
     structlog.reset_defaults()
 
 
-@pytest.fixture
+def shown(screen):
+    """Return a line of a terminal, once the kernel has passed it on."""
+    told = b""
+    while not told.endswith(b"\n"):
+        assert select([screen], [], [], 60)[0], told
+        told += screen.read(65_536)
+    return told.decode()
+
+
+@contextmanager
 def terminal(monkeypatch):
-    """Let standard error be a terminal; return what reads from it."""
+    """Let standard error be a terminal; give what reads from it."""
+    # Within the test itself: between its phases pytest sets standard error anew.
     reading, writing = pty.openpty()
-    with open(writing, "w") as stream, open(reading, "rb", buffering=0) as screen:
-        monkeypatch.setattr(sys, "stderr", stream)
-        yield lambda: (stream.flush(), screen.read(65_536).decode())[1]
+    with (
+        open(writing, "w") as stream,
+        open(reading, "rb", buffering=0) as screen,
+        monkeypatch.context() as patched,
+    ):
+        patched.setattr(sys, "stderr", stream)
+        yield lambda: shown(screen)
 
 
 def lines(capsys):
@@ -100,16 +116,18 @@ def test_on_the_console_it_is_readable(capsys):
     assert re.fullmatch(r"\S+Z \[info *\] ready +revision=7", line)
 
 
-def test_a_terminal_is_recognised_and_has_colours(terminal):
-    open_log("auto", "info").info("ready", revision=7)
-    told = terminal()
+def test_a_terminal_is_recognised_and_has_colours(monkeypatch):
+    with terminal(monkeypatch) as screen:
+        open_log("auto", "info").info("ready", revision=7)
+        told = screen()
     assert "\x1b[" in told
     plain = re.sub(r"\x1b\[[0-9;]*m", "", told)
     assert re.fullmatch(r"\S+Z \[info *\] ready +revision=7\r\n", plain)
 
 
-def test_on_a_terminal_it_is_json_where_that_is_asked_for(terminal):
-    open_log("json", "info").info("ready", revision=7)
-    told = json.loads(terminal())
+def test_on_a_terminal_it_is_json_where_that_is_asked_for(monkeypatch):
+    with terminal(monkeypatch) as screen:
+        open_log("json", "info").info("ready", revision=7)
+        told = json.loads(screen())
     del told["timestamp"]
     assert told == {"event": "ready", "level": "info", "revision": 7}

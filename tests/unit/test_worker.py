@@ -86,9 +86,8 @@ async def test_a_result_that_nobody_waits_for_is_dropped(worker, fails):
 
 async def test_closing_waits_for_all_calls_so_far_and_ends_the_thread():
     worker = Worker("test-worker")
-    ran, futures = [], []
-    for number in range(10):
-        futures.append(worker.run(ran.append, number))
+    ran = []
+    futures = [worker.run(ran.append, number) for number in range(10)]
     worker.close()
     assert ran == list(range(10))
     assert not worker._thread.is_alive()

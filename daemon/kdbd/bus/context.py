@@ -127,13 +127,13 @@ def after(future: asyncio.Future[Outcome], body: Callable[[Outcome], Any]) -> as
     made: asyncio.Future[Any] = future.get_loop().create_future()
 
     def done(outcome: asyncio.Future[Outcome]) -> None:
+        # Retrieved also where nobody waits any more: then it is no news for the log.
+        error = None if outcome.cancelled() else outcome.exception()
         if made.done():
             return
         if outcome.cancelled():
             made.cancel()
-            return
-        error = outcome.exception()
-        if error is not None:
+        elif error is not None:
             made.set_exception(error)
         else:
             made.set_result(body(outcome.result()))

@@ -108,11 +108,10 @@ class Persistence:
             if self.disk.stat(row.path) != write.stat:
                 raise FileEdited(row.identity)
             temporary = ""
-            if write.chunks:
+            if write.chunks or write.stat is not None:
+                # Also where the file is to go: that it may is known before the journal says so, and
+                # the empty file beside it tells afterwards whether it went.
                 temporary = self.disk.stage(row.path, write.chunks, private=write.private)
-            elif write.stat is not None:
-                # Whether the file may go is to be known before the journal says that it does.
-                self.disk.discard(self.disk.stage(row.path, (), private=write.private))
         except OSError as error:
             raise FileRefused(row, error) from error
         return replace(
@@ -183,10 +182,7 @@ class Persistence:
         return finished(row)
 
     def settled(self, row: BackendRow, digest: bytes) -> BackendRow:
-        """Answer what is known of a file, which has this digest now, if it was to be replaced.
-
-        A file that was to be removed, and is there otherwise than before, was made anew.
-        """
+        """Answer what is known of a file, which has this digest now, if it was to be replaced."""
         if row.next_digest is None or digest == row.next_digest:
             return row if row.next_digest is None else finished(row)
         if digest == row.digest:
@@ -199,7 +195,8 @@ class Persistence:
         if not row.next_temporary:
             return True
         staged = self.disk.read(row.next_temporary)
-        return staged is not None and digest_of([staged[1]]) == row.next_digest
+        # The empty file beside one that is to go has nothing to be whole for.
+        return staged is not None and row.next_digest in (b"", digest_of([staged[1]]))
 
     def _replace(self, row: BackendRow, stat: FileStat | None) -> Replaced:
         try:
@@ -210,9 +207,10 @@ class Persistence:
             return Replaced(row, None, error)
 
     def _replace_now(self, row: BackendRow) -> FileStat | None:
-        if row.next_temporary:
+        if row.next_digest and row.next_temporary:
             return self.disk.replace(row.next_temporary, row.path)
         self.disk.remove(row.path)
+        self._discard(row)
         return None
 
     def _discard(self, row: BackendRow) -> None:

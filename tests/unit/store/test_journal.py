@@ -124,13 +124,17 @@ def test_its_form_is_version_1(journal):
     caller = ["sender", "uid", "pid", "program"]
     assert columns == {
         "state": ["one", "announced", "trimmed", "history_bytes"],
-        "backends": ["identity", "mountpoint", "directory", "path", "digest", "written"]
-        + ["next_digest", "next_written", "next_temporary"],
+        "backends": [
+            *("identity", "mountpoint", "directory", "path", "digest", "written"),
+            *("next_digest", "next_written", "next_temporary"),
+        ],
         "held": ["backend", "name", "content"],
         "keys": ["backend", "name", "content", "revision"],
         "commits": ["revision", "time", *caller, "origin", "reason", "bytes"],
-        "changes": ["revision", "position", "backend", "directory", "stored", "announced"]
-        + ["name", "old", "new"],
+        "changes": [
+            *("revision", "position", "backend", "directory", "stored", "announced"),
+            *("name", "old", "new"),
+        ],
     }
 
 
@@ -187,7 +191,7 @@ def test_another_version_is_refused_and_left_as_it_is(path, version):
 
 def test_what_is_no_database_is_refused_and_left_as_it_is(path):
     Path(path).write_bytes(b"kdbOpen 1\n" * 1_000)
-    with pytest.raises(sqlite3.DatabaseError, match="^file is not a database$"):
+    with pytest.raises(sqlite3.DatabaseError, match=r"^file is not a database$"):
         Journal(path)
     assert Path(path).read_bytes() == b"kdbOpen 1\n" * 1_000
 
@@ -223,16 +227,14 @@ def test_each_file_is_known_by_a_number_that_is_never_given_again(journal):
 
 
 def test_the_same_file_is_added_once(journal, user):
-    with pytest.raises(sqlite3.IntegrityError, match="^UNIQUE constraint failed: backends"):
+    with pytest.raises(sqlite3.IntegrityError, match=r"^UNIQUE constraint failed: backends"):
         journal.add_backend(USER, "", "/home/user/default.ecf")
     assert len(journal.backends()) == 1
 
 
 def test_a_dropped_file_takes_its_keys_along_and_leaves_its_history(journal, reader, user):
     other = backend(journal, "system:/")
-    write(
-        journal, commit(1, added(user, "user:/a", "1", 1), added(other, "system:/a", "2", 1))
-    )
+    write(journal, commit(1, added(user, "user:/a", "1", 1), added(other, "system:/a", "2", 1)))
     journal.drop_backend(user.identity)
     assert [row.identity for row in journal.backends()] == [other.identity]
     assert list(journal.keys(user.identity)) == []
@@ -345,9 +347,7 @@ def test_a_key_that_only_appears_has_its_revision_kept_and_one_that_vanishes_sta
 
 def test_what_is_mounted_brings_its_keys_and_what_is_unmounted_takes_them_along(journal, user):
     old, new = (backend(journal, f"user:/{each}", path=f"/{each}.ecf") for each in ("o", "n"))
-    write(
-        journal, commit(1, added(old, "user:/o/a", "1", 1), added(new, "user:/n/stale", "1", 1))
-    )
+    write(journal, commit(1, added(old, "user:/o/a", "1", 1), added(new, "user:/n/stale", "1", 1)))
     new.tree[key("user:/n/a")] = content("2")
     write(
         journal,
@@ -400,9 +400,9 @@ def test_a_transaction_that_finds_no_page_leaves_nothing(journal, user):
     before = tables(journal.path)
     pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
     journal._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-    with pytest.raises(sqlite3.OperationalError, match="^database or disk is full$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"^database or disk is full$"):
         write(journal, commit(1, added(user, "user:/b", "x" * 100_000, 1)))
-    with pytest.raises(sqlite3.OperationalError, match="^database or disk is full$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"^database or disk is full$"):
         journal.add_backend(USER, "", "/" + "x" * 100_000)
     assert tables(journal.path) == before
 
@@ -571,9 +571,7 @@ def test_of_dir_only_what_changed_in_the_directory_is_told(journal, reader, user
     def told(directory):
         return [
             (change.directory, change.name)
-            for change in reader.changes(
-                since=0, until=1, parents=EVERYTHING, directory=directory
-            )
+            for change in reader.changes(since=0, until=1, parents=EVERYTHING, directory=directory)
         ]
 
     h, t, u = ("/here", key("dir:/h")), ("/there", key("dir:/t")), ("", key("user:/u"))
@@ -584,7 +582,7 @@ def test_of_dir_only_what_changed_in_the_directory_is_told(journal, reader, user
 
 
 def test_who_reads_the_history_changes_nothing(reader):
-    with pytest.raises(sqlite3.OperationalError, match="^attempt to write a readonly database$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"^attempt to write a readonly database$"):
         reader._connection.execute("DELETE FROM commits")
 
 
@@ -672,9 +670,7 @@ def test_what_a_file_does_not_hold_yet_stays_however_old(journal, reader, user):
     in_place(journal, system, 6)
     assert journal.trim(keep_bytes=0, keep_since=99.0, limit=100) is True
     assert kept(reader) == [3, 4, 5, 6]
-    assert sorted(unwritten(journal, user, 2)) == [
-        key(f"user:/{number}") for number in (3, 4, 5)
-    ]
+    assert sorted(unwritten(journal, user, 2)) == [key(f"user:/{number}") for number in (3, 4, 5)]
     in_place(journal, user, 5)
     assert journal.trim(keep_bytes=0, keep_since=99.0, limit=100) is True
     assert kept(reader) == [6]

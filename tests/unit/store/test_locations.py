@@ -17,8 +17,10 @@ def untrusted(path, reason):
     return (
         AccessDenied,
         "C01100",
-        f"{path} {reason}, so its keys are not trusted. Let it be yours, with no write permission"
-        " for others, or work in another directory",
+        (
+            f"{path} {reason}, so its keys are not trusted. Let it be yours, with no write"
+            " permission for others, or work in another directory"
+        ),
     )
 
 
@@ -61,8 +63,10 @@ def test_an_absolute_path_would_leave_the_directory_of_dir():
     assert error_of(LOCATIONS.file, Namespace.DIR, "/srv/app.ecf", "/work") == (
         InterfaceError,
         "C01320",
-        "The path '/srv/app.ecf' is absolute, but a file of dir:/ lies in each directory's .dir."
-        " Name it relative to that",
+        (
+            "The path '/srv/app.ecf' is absolute, but a file of dir:/ lies in each directory's"
+            " .dir. Name it relative to that"
+        ),
     )
 
 

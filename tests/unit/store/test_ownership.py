@@ -69,9 +69,7 @@ def root(tmp_path):
 
 
 def belongs(root, owner):
-    return (
-        f"{root} belongs to another kdbd{owner}. Stop that one, or choose other directories"
-    )
+    return f"{root} belongs to another kdbd{owner}. Stop that one, or choose other directories"
 
 
 def mode(path):
@@ -174,15 +172,19 @@ def test_what_cannot_be_a_root_is_refused(ownership, tmp_path):
     assert error_of(lambda: ownership.acquire(below, private=True)) == (
         ResourceError,
         "C01100",
-        f"{below} cannot be locked: [Errno 20] Not a directory: '{below}'. kdbd serves only what"
-        " it can lock",
+        (
+            f"{below} cannot be locked: [Errno 20] Not a directory: '{below}'. kdbd serves"
+            " only what it can lock"
+        ),
     )
     taken = str(tmp_path / "taken")
     assert error_of(lambda: ownership.acquire(taken, private=True)) == (
         ResourceError,
         "C01100",
-        f"{taken} cannot be locked: [Errno 21] Is a directory: '{taken}/{LOCK_FILE}'. kdbd serves"
-        " only what it can lock",
+        (
+            f"{taken} cannot be locked: [Errno 21] Is a directory: '{taken}/{LOCK_FILE}'. kdbd"
+            " serves only what it can lock"
+        ),
     )
     ownership.acquire(str(tmp_path), private=True)
 

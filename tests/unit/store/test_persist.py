@@ -166,7 +166,7 @@ def test_files_are_staged_then_the_journal_takes_all_then_files_are_replaced(
     assert disk.steps == [
         ("stage", "one", 0),
         ("stage", "other", 0),
-        # Whether it may go is tried by staging nothing.
+        # That a file may go is known before the journal says so.
         ("stage", "gone", 0),
         ("replace", "one", 1),
         ("replace", "other", 1),
@@ -345,8 +345,7 @@ def test_a_rename_that_fails_is_told_and_leaves_the_file(
     asked = write(disk, row, *chunks)
     disk.refused = {step}
     (told,) = persist(persistence, [commit(1, row)], [asked])
-    temporary = f"{row.path}.{os.getpid()}.0.tmp" if chunks else ""
-    noted = about(row, b"after" if chunks else None, temporary)
+    noted = about(row, b"after" if chunks else None, f"{row.path}.{os.getpid()}.0.tmp")
     assert told == Replaced(noted, None, REFUSAL)
     assert journal.revision() == 1
     assert in_journal(journal, row) == noted
@@ -453,15 +452,16 @@ def test_what_was_done_before_the_crash_is_known_to_be_done(
     assert [each.read_bytes() for each in files.iterdir()] == list(chunks)
 
 
-def test_a_file_edited_before_its_rename_stays_and_so_does_what_was_staged(
-    persistence, restarted, disk, journal, files
+@pytest.mark.parametrize("chunks", [(b"after",), ()])
+def test_a_file_edited_before_its_rename_or_removal_stays_and_so_does_what_was_staged(
+    persistence, restarted, disk, journal, files, chunks
 ):
     row = known(journal, files / "one", b"before")
-    noted = left(persistence, disk, row, b"after")
+    noted = left(persistence, disk, row, *chunks)
     (files / "one").write_bytes(b"edited")
     assert restarted.finish(in_journal(journal, row)) == noted
     assert (files / "one").read_bytes() == b"edited"
-    assert Path(noted.next_temporary).read_bytes() == b"after"
+    assert Path(noted.next_temporary).read_bytes() == b"".join(chunks)
     # It goes with the note.
     persist(restarted, [], [], rows=[replace(row, digest=digest_of([b"edited"]))])
     assert [each.name for each in files.iterdir()] == ["one"]
@@ -487,10 +487,14 @@ def test_a_file_that_was_to_go_and_is_there_otherwise_was_made_anew(
     assert (files / "one").read_bytes() == b"anew"
 
 
-@pytest.mark.parametrize("staged", [b"aft", None])
-def test_what_is_not_staged_whole_is_dropped(persistence, restarted, disk, journal, files, staged):
+@pytest.mark.parametrize(
+    ("chunks", "staged"), [((b"after",), b"aft"), ((b"after",), None), ((), None)]
+)
+def test_what_is_not_staged_whole_is_dropped(
+    persistence, restarted, disk, journal, files, chunks, staged
+):
     row = known(journal, files / "one", b"before")
-    noted = left(persistence, disk, row, b"after")
+    noted = left(persistence, disk, row, *chunks)
     if staged is None:
         os.unlink(noted.next_temporary)
     else:
@@ -500,6 +504,16 @@ def test_what_is_not_staged_whole_is_dropped(persistence, restarted, disk, journ
     # A remnant goes once the journal names it no more.
     persist(restarted, [], [], rows=[row])
     assert [each.name for each in files.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("there", [b"before", None])
+def test_a_removal_that_needed_nothing_staged_is_finished(restarted, journal, files, there):
+    row = known(journal, files / "one", b"before")
+    journal.commit((), time=0, announced=0, files=[about(row, None, "")])
+    if there is None:
+        (files / "one").unlink()
+    assert restarted.finish(in_journal(journal, row)) == in_place(row, None)
+    assert list(files.iterdir()) == []
 
 
 def test_a_rename_that_still_fails_stays_to_be_done(persistence, disk, journal, files):

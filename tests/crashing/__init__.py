@@ -1,0 +1,1 @@
+"""Killing kdbd and telling whether what it had acknowledged is there, whole, and announced."""

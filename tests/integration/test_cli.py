@@ -1,0 +1,362 @@
+"""The kdb command, as its own process, against a real kdbd: transcripts, and what they lack."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+KDB = Path(sysconfig.get_path("scripts")) / "kdb"
+TRANSCRIPTS = Path(__file__).resolve().parents[1] / "data" / "oracle" / "cli"
+OURS = {"get", "ls", "mount", "rm", "set", "umount"}
+PLUGINS = {"dump", "resolver", "sync", "dbus"}
+# libelektra's words; of standard error the first line's meaning counts, but these are short.
+EXACT = re.compile(r"Did not find")
+
+
+def steps(name):
+    return json.loads((TRANSCRIPTS / f"{name}.json").read_text())["steps"]
+
+
+def run(kdbd, command):
+    """Run a line of shell as a client; return what it printed as text, whatever the bytes."""
+    done = kdbd.run("bash", "-c", command, check=False, text=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def check(kdbd, step):
+    code, output, errors = run(kdbd, step["cmd"])
+    expected = step["exit"], step["stdout"]
+    superseded = step.get("superseded", "")
+    if superseded:
+        expected = 5, ""
+    assert (code, output) == expected, (step["cmd"], errors)
+    assert "Traceback" not in errors
+    assert bool(errors) == bool(step["stderr"] or superseded), (step["cmd"], errors)
+    if EXACT.match(step["stderr"]):
+        assert errors == step["stderr"]
+    if "C01320" in step["stderr"] + superseded:
+        assert "C01320" in errors
+
+
+@pytest.mark.parametrize("name", ["get", "set", "rm", "ls"])
+def test_the_transcript_holds(kdbd, name):
+    for step in steps(name):
+        check(kdbd, step)
+
+
+def test_the_transcript_of_mounting_holds_for_files_in_the_dump_format(kdbd):
+    """Plugins that kdbd has none of exit with 7; what the transcript does in them is left out."""
+    foreign = {}
+    for step in steps("mount"):
+        words = shlex.split(step["cmd"].partition("|")[0])
+        if words[:2] == ["kdb", "mount"] and step["exit"] == 0:
+            others = [word for word in words[2:] if not word.startswith("-")]
+            if set(others[2:]) - PLUGINS or "noresolver" in others:
+                path, mountpoint = [word for word in others if word != "noresolver"][:2]
+                foreign[mountpoint] = path
+                check(kdbd, step | {"exit": 7, "stdout": "", "stderr": "no such plugin"})
+                continue
+        if words[0] not in ("kdb", "cat") or (words[0] == "kdb" and words[1] not in OURS):
+            continue
+        if any(concerns(step["cmd"], mountpoint) for mountpoint in foreign):
+            continue
+        if words[0] == "cat":
+            # The file of a mountpoint is written before its set is answered.
+            for path in words[1:]:
+                if Path(path).name not in foreign.values():
+                    assert run(kdbd, f"cat {path}")[1] == step["stdout"].partition("{")[0]
+            continue
+        if words[1] == "mount" and len(words) < 4:
+            step |= {"stdout": without(step["stdout"], {**foreign, "user:/x": "e.ecf"})}
+            if "od" in step["cmd"]:
+                step |= {"cmd": step["cmd"].partition("|")[0], "stdout": "t.ecf on user:/m\0"}
+        check(kdbd, step)
+
+
+def concerns(command, mountpoint):
+    return re.search(rf"{re.escape(mountpoint)}(/|'|\s|$)", command) is not None
+
+
+def without(listing, foreign):
+    """Return a listing without what is not mounted here."""
+    gone = {f"{path} on {mountpoint}" for mountpoint, path in foreign.items()}
+    gone |= set(foreign) | set(foreign.values())
+    return "".join(line for line in listing.splitlines(True) if line.rstrip("\n") not in gone)
+
+
+def test_a_mountpoint_may_announce_once(kdbd):
+    assert run(kdbd, "kdb mount m.ecf user:/m dump dbus announce=once") == (0, "", "")
+    assert run(kdbd, "kdb mount -3") == (0, "m.ecf on user:/m\n", "")
+    code, output, errors = run(kdbd, "kdb mount n.ecf user:/n dump colour=red")
+    assert (code, output) == (5, "")
+    assert "colour" in errors
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "output"),
+    [
+        ("kdb --version", 0, "KDB_VERSION: 0.11.0\nSO_VERSION: 5\n"),
+        ("kdb -V", 0, "KDB_VERSION: 0.11.0\nSO_VERSION: 5\n"),
+        ("kdb get -V", 0, "KDB_VERSION: 0.11.0\nSO_VERSION: 5\n"),
+        ("kdb get --version x y z", 0, "KDB_VERSION: 0.11.0\nSO_VERSION: 5\n"),
+        ("kdb get -C never user:/x", 0, "1\n"),
+        ("kdb get -C always user:/none", 11, "\n"),
+        ("kdb get -C sometimes user:/x", 1, ""),
+        ("kdb get -p prof user:/x", 0, "1\n"),
+        ("kdb umount -q user:/x", 1, ""),
+        ("kdb umount ''", 2, ""),
+        ("kdb mount f ''", 2, ""),
+        ("kdb rm --nope user:/x", 1, ""),
+    ],
+)
+def test_what_every_command_takes(kdbd, command, code, output):
+    run(kdbd, "kdb set user:/x 1")
+    assert run(kdbd, command)[:2] == (code, output)
+
+
+@pytest.mark.parametrize("command", ["kdb", "kdb --help", "kdb -H", "kdb help"])
+def test_the_commands_are_listed(bus, kdbd, command):
+    code, output, errors = run(kdbd, command)
+    assert (code, errors) == (0, "")
+    assert all(f"\n{name}\t" in output for name in OURS)
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_every_command_tells_its_usage(kdbd, name):
+    code, output, errors = run(kdbd, f"kdb {name} --help")
+    assert (code, errors) == (0, "")
+    assert output.startswith(f"Usage: kdb {name} ")
+
+
+def test_an_unknown_command_exits_4(kdbd):
+    code, output, errors = run(kdbd, "kdb nosuchcommand")
+    assert code == 4
+    assert output.startswith("Usage: kdb <command>")
+    assert errors == "The command kdb nosuchcommand is not known\n"
+
+
+def test_binary_values_are_printed_in_hexadecimal(kdbd):
+    kdbd.run(
+        "busctl", f"--address={kdbd.bus.address}", "call", "org.libelektra.KDB1",
+        "/org/libelektra/KDB1", "org.libelektra.KDB1", "Set", "saya{ss}", "user:/b", "3", "49",
+        "0", "255", "1", "binary", "",
+    )  # fmt: skip
+    assert run(kdbd, "kdb get user:/b") == (0, r"\x31\x0\xff" + "\n", "")
+    assert run(kdbd, "kdb get -v user:/b")[1].splitlines()[-2:] == [
+        "The resulting value size is 3",
+        r"\x31\x0\xff",
+    ]
+
+
+def test_a_look_up_is_told_step_by_step(kdbd):
+    kdbd.run(
+        "busctl", f"--address={kdbd.bus.address}", "call", "org.libelektra.KDB1",
+        "/org/libelektra/KDB1", "org.libelektra.KDB1", "SetMeta", "sss", "spec:/sw/k", "default",
+        "7",
+    )  # fmt: skip
+    code, output, _ = run(kdbd, "kdb get -v /sw/k")
+    assert (code, output.splitlines()) == (
+        0,
+        [
+            "got 1 keys",
+            "searching spec:/sw/k, found: spec:/sw/k, options: KDB_O_CALLBACK",
+            "The key was not found in any other namespace, taking the default",
+            "The resulting keyname is default:/sw/k",
+            "The resulting value size is 2",
+            "7",
+        ],
+    )
+    assert run(kdbd, "kdb set /sw/k 8")[0] == 12
+
+
+def test_without_elektra_only_the_applications_keys_go(kdbd):
+    for name in ("system:/a", "system:/elektra/x", "system:/elektra", "system:/elektrax"):
+        run(kdbd, f"kdb set {name} 1")
+    assert run(kdbd, "kdb rm -rE system:/") == (0, "", "")
+    assert run(kdbd, "kdb ls system:/")[1] == "system:/elektra\nsystem:/elektra/x\n"
+
+
+def test_dir_is_that_of_the_working_directory(kdbd):
+    command = "mkdir -p a b; cd a; kdb set dir:/x here; kdb get /x; cd ../b; kdb get dir:/x"
+    code, output, errors = run(kdbd, command)
+    assert (code, output) == (11, 'Create a new key dir:/x with string "here"\nhere\n\n')
+    assert errors == "Did not find key 'dir:/x'"
+
+
+def test_a_removed_working_directory_holds_no_keys(kdbd):
+    run(kdbd, "kdb set user:/x 1")
+    assert run(kdbd, "mkdir gone; cd gone; rmdir ../gone; kdb get /x") == (0, "1\n", "")
+
+
+@pytest.mark.parametrize("name", [b"user:/\xff", b"/\xff"])
+def test_arguments_that_are_no_utf8_exit_7(kdbd, name):
+    done = kdbd.run(str(KDB), "get", os.fsdecode(name), check=False)
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "UTF-8" in done.stderr
+
+
+def test_names_that_are_no_utf8_are_listed_as_they_are(kdbd):
+    kdbd.stop()
+    kdbd.user.mkdir(exist_ok=True)
+    (kdbd.user / "default.ecf").write_bytes(b"kdbOpen 2\n$key string 1 1\na\n\xff\n$end\n")
+    kdbd.start()
+    done = kdbd.run(str(KDB), "get", "user:/a", text=False)
+    assert done.stdout == b"\xff\n"
+
+
+def test_the_whole_mount_point_is_counted(kdbd):
+    for name in ("user:/a", "user:/b/c"):
+        run(kdbd, f"kdb set {name} 1")
+    for name, count in (("user:/", 2), ("/b", 1), ("user:/b", 1)):
+        assert run(kdbd, f"kdb ls -v {name}")[1].splitlines()[:2] == [
+            "size of all keys in mount point: 2",
+            f"size of requested keys: {count}",
+        ]
+
+
+def test_a_damaged_file_is_an_error_of_every_command(kdbd):
+    kdbd.user.mkdir(exist_ok=True)
+    (kdbd.user / "default.ecf").write_text("garbage\n")
+    for command in ("get user:/a", "get -v /a", "set user:/a 1", "ls user:/", "rm user:/a"):
+        code, _, errors = run(kdbd, f"kdb {command}")
+        assert code == 5, command
+        assert "C03100" in errors
+    assert (kdbd.user / "default.ecf").read_text() == "garbage\n"
+
+
+@pytest.mark.parametrize("mountpoint", ["nowhere", "user:/a//", r"'user:/\'"])
+def test_a_mountpoint_is_a_valid_name(kdbd, mountpoint):
+    code, output, errors = run(kdbd, f"kdb mount f {mountpoint}")
+    expected = 0 if mountpoint == "user:/a//" else 7
+    assert (code, output) == (expected, ""), errors
+
+
+def test_a_large_value_and_a_long_listing_come_whole(kdbd):
+    value = "v" * 100_000
+    assert run(kdbd, f"kdb set user:/big {value}")[0] == 0
+    assert run(kdbd, "kdb get user:/big") == (0, value + "\n", "")
+    names = [f"user:/many/{number:05}" for number in range(12_000)]
+    store(kdbd, names)
+    assert run(kdbd, "kdb ls user:/many") == (0, "".join(f"{name}\n" for name in names), "")
+
+
+def store(kdbd, names):
+    script = (
+        "import sys, kdb\n"
+        "ks = kdb.KeySet()\n"
+        "with kdb.KDB() as db:\n"
+        "    db.get(ks, 'user:/')\n"
+        "    ks.extend(sys.stdin.read().split())\n"
+        "    db.set(ks, 'user:/')\n"
+    )
+    kdbd.run(sys.executable, "-c", script, input="\n".join(names))
+
+
+def test_an_error_of_the_database_exits_5_and_has_its_number(kdbd):
+    code, output, errors = run(kdbd, "kdb set proc:/a 1")
+    assert (code, output) == (5, "")
+    assert errors.startswith("Sorry, module kdbd issued the error C01320:\nInterface: proc:/a")
+
+
+def test_a_closed_pipe_is_quiet(kdbd):
+    store(kdbd, [f"user:/many/{number:05}" for number in range(12_000)])
+    code, output, errors = run(kdbd, "set -o pipefail; kdb ls user:/ | head -1")
+    assert (code, output, errors) == (128 + signal.SIGPIPE, "user:/many/00000\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_an_error(kdbd):
+    run(kdbd, "kdb set user:/a 1")
+    code, _, errors = run(kdbd, "kdb get user:/a > /dev/full")
+    assert (code, errors) == (5, "kdb: cannot write: No space left on device\n")
+
+
+def test_closed_standard_files_are_not_taken_for_the_bus(kdbd):
+    run(kdbd, "kdb set user:/a 1")
+    assert run(kdbd, "kdb get user:/a <&- >&- 2>&-") == (0, "", "")
+    assert run(kdbd, "kdb get user:/a <&- 2>&-") == (0, "1\n", "")
+
+
+def environment(address):
+    kept = {name: text for name, text in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+    return kept | {"DBUS_SESSION_BUS_ADDRESS": address}
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "unix:path=/nowhere/bus", "unix:abstract=nowhere", "tcp:host=localhost,port=1", "bus"],
+)
+def test_without_a_bus_one_line_says_how_to_start_kdbd(address):
+    done = subprocess.run(
+        [KDB, "get", "user:/x"], env=environment(address), capture_output=True, text=True
+    )
+    said(done)
+
+
+def test_without_kdbd_one_line_says_how_to_start_it(bus):
+    for arguments in (["get", "/x"], ["set", "user:/x", "1"], ["ls", "/"], ["mount"]):
+        said(
+            subprocess.run(
+                [KDB, *arguments], env=environment(bus.address), capture_output=True, text=True
+            )
+        )
+
+
+def said(done):
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.startswith("Sorry, no kdbd answers on the bus")
+    assert "systemctl --user start kdbd" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_is_quiet(kdbd):
+    kdbd.bus.suspend()
+    try:
+        process = subprocess.Popen(
+            [KDB, "get", "user:/x"],
+            env=kdbd.client_environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        waits_for_the_bus(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == (b"", b"")
+        assert process.returncode == -signal.SIGINT
+    finally:
+        kdbd.bus.resume()
+
+
+def waits_for_the_bus(pid):
+    """Return when the process sleeps with a socket open: it has asked and waits."""
+    while True:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if state == "S" and "socket:" in str(list(open_files(pid))):
+            return
+
+
+def open_files(pid):
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            yield os.readlink(each)
+        except FileNotFoundError:
+            continue  # closed meanwhile
+
+
+def test_nothing_heavy_is_imported(kdbd):
+    run(kdbd, "kdb set user:/x 1")
+    done = kdbd.run(sys.executable, "-X", "importtime", "-m", "kdb.cli", "get", "user:/x")
+    assert done.stdout == "1\n"
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    plain = kdbd.run(
+        sys.executable, "-X", "importtime", "-c", "import __future__, runpy, socket, struct"
+    )
+    allowed = {line.rpartition("|")[2].strip() for line in plain.stderr.splitlines()}
+    assert {name for name in imported - allowed if not name.startswith("kdb")} == set()
+    assert {name for name in imported if name.startswith("kdb.model")} == set()
