@@ -172,7 +172,10 @@ class Persistence:
         found = self.disk.read(row.path)
         digest = digest_of([found[1]]) if found is not None else b""
         if digest != row.digest or digest == row.next_digest:
-            return self.settled(row, digest)
+            after = self.settled(row, digest)
+            if after.next_digest is None:
+                self._discard(row)
+            return after
         if not self._staged_whole(row):
             return replace(row, next_digest=None, next_written=None, next_temporary=None)
         try:
