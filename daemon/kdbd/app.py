@@ -29,7 +29,8 @@ from kdbd.pipeline import Pipeline
 from kdbd.rewriter import Rewriter
 from kdbd.store.disk import Disk, RealDisk
 from kdbd.store.journal import HistoryChange, Journal, JournalReader
-from kdbd.store.ownership import Ownership
+from kdbd.store.locations import DEFAULT_FILE, nearest_directory
+from kdbd.store.ownership import LOCK_FILE, Ownership
 from kdbd.store.persist import Persistence
 from kdbd.stores import Stores
 from kdbd.worker import Worker
@@ -199,6 +200,7 @@ class App:
             except KDBError as error:
                 # What was edited cannot be stored now: whoever needs that file is told so.
                 self._log.error("file.refused", file=file.path, reason=error.reason)
+        await self._catch_up()
         self._rewriter.notice()
         self._freeze()
         ready = asyncio.Event()
@@ -293,6 +295,22 @@ class App:
             None if change.kind == "added" else there,
             None if change.kind == "removed" else there,
         )
+
+    async def _catch_up(self) -> None:
+        """Let the files of directories follow whose commits a crash kept from them."""
+        for directory in await self._stores.directories_behind():
+            root = self._configuration.locations.root(Namespace.DIR, directory)
+            try:
+                # A directory that is gone is not made anew, and one that is not trusted not used.
+                os.stat(directory)
+                nearest_directory(directory, [LOCK_FILE, DEFAULT_FILE])
+                self._ownership.acquire(root, private=True)
+                async with self._stores.changing:
+                    await self._stores.load_directory(directory)
+            except (KDBError, OSError) as error:
+                self._log.warning("directory.behind", directory=directory, reason=str(error))
+            else:
+                self._retiring.set()
 
     # In the background
 

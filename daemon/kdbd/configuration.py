@@ -35,16 +35,20 @@ class Configuration:
 
 def parse(arguments: Sequence[str]) -> Configuration:
     """Read the command line; exits with a message where it is wrong."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     state = options.state_dir
     if state is None:
         state = "/var/lib/kdbd" if options.bus == "system" else str(user_state_path("kdbd"))
-    locations = Locations(
-        spec=_absolute(options.spec_dir),
-        user=_absolute(options.user_dir or str(user_config_path())),
-        system=_absolute(options.system_dir),
-        state=_absolute(state),
-    )
+    try:
+        locations = Locations(
+            spec=_absolute(options.spec_dir),
+            user=_absolute(options.user_dir or str(user_config_path())),
+            system=_absolute(options.system_dir),
+            state=_absolute(state),
+        )
+    except RuntimeError as error:  # a ~user who does not exist
+        parser.error(str(error))
     return Configuration(
         options.bus,
         options.address,

@@ -394,6 +394,17 @@ class Stores:
 
     # Directories
 
+    async def directories_behind(self) -> list[str]:
+        """Answer the directories whose files lack what the journal has: kdbd did not end itself."""
+        behind = set()
+        for row in self._rows.values():
+            if row.directory and row.directory not in behind:
+                keys, unwritten = await self._ask(self._read_journal, row)
+                present = dict(keys)
+                if any(not same(held, present.get(name)) for name, held in unwritten.items()):
+                    behind.add(row.directory)
+        return sorted(behind)
+
     async def load_directory(self, directory: str) -> View:
         """Make a directory's dir:/ part of the database."""
         specs, _ = self._declarations()

@@ -91,6 +91,7 @@ CREATE TABLE changes (
     new BLOB,
     PRIMARY KEY (revision, position)
 ) WITHOUT ROWID;
+CREATE INDEX changes_of_backend ON changes (backend);
 """
 
 # What a commit's rows take beside names and contents, for the bound on the history.
