@@ -139,9 +139,6 @@ class Stores:
     ) -> BackendFile:
         """Answer a backend with the keys that the journal has of it."""
         row = self._rows.get((mountpoint, directory, path))
-        which = namespace(mountpoint)
-        root = self.locations.root(which, directory)
-        writable = self.locations.is_writable(root)
         if row is None:
             row = await self._ask(self._journal.add_backend, mountpoint, directory, path)
         else:
@@ -152,16 +149,31 @@ class Stores:
                 self._log.warning("file.unsettled", file=path, reason=str(error))
         self._rows[mountpoint, directory, path] = row
         backend = Backend(row.identity, mountpoint, directory)
-        if not writable:
-            backend.refusal = AccessDenied(
-                f"{root} is read-only for this kdbd, so {namespace_name(which)}:/ cannot be"
-                " written here. Ask its owner, or start kdbd as a user who may write there",
-                configfile=path,
-            )
         keys, unwritten = await self._ask(self._read_journal, row)
         backend.tree = SortedDict(keys)
         lacking = _lacking(backend, unwritten)
-        return BackendFile(backend, row, default, writable, unwritten=lacking, news=True)
+        file = BackendFile(backend, row, default, writable=True, unwritten=lacking, news=True)
+        self._judge(file)
+        return file
+
+    def _judge(self, file: BackendFile) -> None:
+        """See whether a file's root may be written."""
+        which = namespace(file.backend.mountpoint)
+        root = self.locations.root(which, file.backend.directory)
+        file.writable = self.locations.is_writable(root)
+        file.backend.refusal = None
+        if not file.writable:
+            file.backend.refusal = AccessDenied(
+                f"{root} is read-only for this kdbd, so {namespace_name(which)}:/ cannot be"
+                " written here. Ask its owner, or start kdbd as a user who may write there",
+                configfile=file.path,
+            )
+
+    def judge_directory(self, directory: str) -> None:
+        """See anew whether a loaded directory may be written: its owner may have changed."""
+        for file in self.files.values():
+            if file.backend.directory == directory:
+                self._judge(file)
 
     async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ask the journal; raise ResourceError where it refuses."""

@@ -610,7 +610,12 @@ def tree() -> Iterator[Path]:
     made = Path(f"/tmp/kdbd-tree-{os.getpid()}-{time.monotonic_ns()}")
     (made / "a" / "b" / "c").mkdir(parents=True)
     yield made
-    shutil.rmtree(made)
+    # kdbd may be writing a file there while this goes through.
+    for _ in range(100):
+        shutil.rmtree(made, ignore_errors=True)
+        if not made.exists():
+            return
+    raise AssertionError(f"{made} cannot be removed")
 
 
 def store(directory: Path, **keys: str) -> Path:

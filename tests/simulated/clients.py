@@ -168,7 +168,9 @@ class Requests:
     def set_string(self, sender: str, directory: str, path: str) -> Asked:
         name = self.name(directory=bool(directory))
         value = self._chance.choice(["", "0", "1", "2", "3"])
+        return self.write_string(sender, directory, path, name, value)
 
+    def write_string(self, sender: str, directory: str, path: str, name: str, value: str) -> Asked:
         def new(old: Content | None) -> Content:
             metadata = {} if old is None else dict(old.meta)
             metadata.pop("binary", None)
@@ -209,8 +211,20 @@ class Requests:
         return Asked(sender, "RemoveMeta", "ss", [name, metadatum], directory, path, expect=expect)
 
     def remove(self, sender: str, directory: str, path: str) -> Asked:
-        text = self.name(directory=bool(directory))
-        name, recursive = unescape(text), self._chance.random() < 0.4
+        name, recursive = self.name(directory=bool(directory)), self._chance.random() < 0.4
+        return self.removing(sender, name, recursive, directory=directory, path=path)
+
+    def removing(
+        self,
+        sender: str,
+        text: str,
+        recursive: bool,
+        *,
+        directory: str = "",
+        path: str = OBJECT_PATH,
+    ) -> Asked:
+        """Remove a key, or it and all below."""
+        name = unescape(text)
 
         def expect(state: State) -> Expected:
             view = state.view(directory)
@@ -279,23 +293,32 @@ class Requests:
         names = [f"user:/{self._chance.choice('km')}/{number:03}" for number in range(300)]
         value = self._chance.choice("012")
         if self._chance.random() < 0.3:
-            return self._crowd_remove(sender, names[0].rpartition("/")[0])
+            return self.removing(sender, names[0].rpartition("/")[0], True)
+        return self.putting(sender, names, value)
+
+    def putting(
+        self,
+        sender: str,
+        names: Sequence[str],
+        value: str,
+        *,
+        mountpoint: tuple[str, str] | None = None,
+    ) -> Asked:
+        """Put many keys, perhaps with the declaration of a mountpoint."""
         wanted: Changes = {unescape(name): make(value) for name in names}
+        if mountpoint is not None:
+            wanted.update(declare(MountSpec(*mountpoint)))
 
         def expect(state: State) -> Expected:
             return _effect(state.view(""), wanted, (0,))
 
-        body = [[[name, value.encode(), {}] for name in names], [], 0, {}]
+        puts = [
+            [escape(name), _bytes(content), {}]
+            for name, content in wanted.items()
+            if content is not None
+        ]
+        body = [puts, [], 0, {}]
         return Asked(sender, "Apply", "a(saya{ss})asta{sv}", body, expect=expect)
-
-    def _crowd_remove(self, sender: str, parent: str) -> Asked:
-        def expect(state: State) -> Expected:
-            targets = under(state.view(""), unescape(parent))
-            if not targets:
-                return Expected(error="KeyNotFound")
-            return Expected(dict.fromkeys(targets), (len(targets),))
-
-        return Asked(sender, "Remove", "sb", [parent, True], expect=expect)
 
     def set_block(self, directory: str, block: bytes) -> Expect:
         """Answer what a handle's set with this block comes to."""
@@ -333,19 +356,25 @@ class Requests:
 
     def mount(self, sender: str) -> Asked:
         spec = self.spec()
+        body, expect = self.declaring(spec.mountpoint, spec.path, once=spec.announce_once)
+        return Asked(sender, "Mount", "ssa{ss}", body, expect=expect)
+
+    def declaring(
+        self, mountpoint: str, path: str, *, once: bool = False
+    ) -> tuple[list[Any], Expect]:
+        """Answer the arguments of Mount, and what it comes to."""
+        spec = MountSpec(mountpoint, path, once)
 
         def expect(state: State) -> Expected:
             view = state.view("")
-            if under(view, root_of(spec.mountpoint)):
+            if under(view, root_of(mountpoint)):
                 return Expected(error="Interface")
             return _effect(view, dict(declare(spec)), ())
 
-        options = {"announce": "once"} if spec.announce_once else {}
-        body = [spec.mountpoint, spec.path, options]
-        return Asked(sender, "Mount", "ssa{ss}", body, expect=expect)
+        return [mountpoint, path, {"announce": "once"} if once else {}], expect
 
-    def unmount(self, sender: str) -> Asked:
-        mountpoint = self.spec().mountpoint
+    def unmount(self, sender: str, mountpoint: str = "") -> Asked:
+        mountpoint = mountpoint or self.spec().mountpoint
 
         def expect(state: State) -> Expected:
             targets = under(state.view(""), root_of(mountpoint))

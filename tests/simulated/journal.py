@@ -31,23 +31,23 @@ class SimulatedJournal(Journal):
         self._passing = passing
         self._after = after
         self._durable = durable
-        self._pass("open")
+        _end(self._pass("open"))
         super().__init__(path)
 
     def revision(self) -> int:
-        self._pass("revision")
+        _end(self._pass("revision"))
         return super().revision()
 
     def backends(self) -> list[BackendRow]:
-        self._pass("backends")
+        _end(self._pass("backends"))
         return super().backends()
 
     def keys(self, identity: int) -> Iterator[tuple[bytes, Content]]:
-        self._pass("keys")
+        _end(self._pass("keys"))
         return super().keys(identity)
 
     def unwritten(self, row: BackendRow) -> dict[bytes, Content | None]:
-        self._pass("unwritten")
+        _end(self._pass("unwritten"))
         return super().unwritten(row)
 
     def add_backend(self, mountpoint: bytes, directory: str, path: str) -> BackendRow:
@@ -76,7 +76,7 @@ class SimulatedJournal(Journal):
         _end(crash)
 
     def shrink(self) -> None:
-        self._pass("shrink")
+        _end(self._pass("shrink"))
         super().shrink()
 
     def trim(self, *, keep_bytes: int, keep_since: float, limit: int) -> bool:

@@ -153,6 +153,8 @@ class World:
         self.model = Model(self.locations, self.disk)
         # Faults
         self.passed = 0
+        self.kinds_passed: list[type[Exception]] = []
+        self.history_passed = 0
         self.troubles = 0
         self.damages = 0
         self._calm = 0
@@ -200,7 +202,7 @@ class World:
             assert self._try_to_start(), "kdbd does not start"
 
     def _try_to_start(self) -> bool:
-        self._dead = False
+        self._dead = self._stopping = False
         self._boots += 1
         self.loop = VirtualLoop()
         self.workers: list[SteppedWorker] = []
@@ -296,9 +298,19 @@ class World:
         self._after_end()
 
     def restart(self) -> None:
-        """End the process as SIGTERM does, and start it again."""
+        """End the process as SIGTERM does, and start it again; a crash may come first."""
         self.note("restart")
+        try:
+            self._stop()
+        except Crash:
+            self.crash()
+        else:
+            self._after_end()
+            self.start()
+
+    def _stop(self) -> None:
         assert self.app is not None
+        self._stopping = True
         self.app._stopping.set()
         for _ in range(_CALLS_UNTIL_STUCK):
             self.settle()
@@ -309,8 +321,6 @@ class World:
                 self.loop.pass_time(0.5)
         assert self._main.done(), "kdbd does not stop"
         assert self._main.exception() is None, self._main.exception()
-        self._after_end()
-        self.start()
 
     def _after_end(self) -> None:
         assert self.app is not None
@@ -375,6 +385,7 @@ class World:
 
     def _passes(self, kind: type[Exception]) -> Exception | Crash | None:
         self.passed += 1
+        self.kinds_passed.append(kind)
         if self.passed == self.crash_at:
             self.note("  crash")
             return Crash()
@@ -498,6 +509,8 @@ class World:
     def settle(self) -> None:
         """Let the loop run until it would wait, and check all that came of it."""
         self.loop.settle()
+        if self.bus is not None and self.bus.serving and self._main.done() and not self._stopping:
+            raise AssertionError("kdbd ended") from self._main.exception()
         failures = [*self.failures, *self.loop.failures]
         assert not failures, failures
         self._see()
@@ -717,9 +730,15 @@ class World:
         for path, file in edits:
             written = self._is_written(path, since)
             if self.disk.at(path) is file and file.is_news and not written:
-                damaged = file.damaged(self._mountpoint_of(path))
-                assert damaged, f"{path} is edited, unseen"
+                # A page may end before it comes to what is damaged, or cannot be read.
+                known = file.damaged(self._mountpoint_of(path)) or self._is_unreadable(path)
+                assert known, f"{path} is edited, unseen"
                 assert not readable, f"{path} is damaged, and is left out"
+
+    def _is_unreadable(self, path: str) -> bool:
+        assert self.app is not None
+        files = self.app._stores.files.values()
+        return any(file.path == path and file.retry_at is not None for file in files)
 
     def _is_written(self, path: str, since: int) -> bool:
         """Tell whether a file was being written: then an edit is noticed before its replacement."""
@@ -1074,6 +1093,14 @@ class World:
                 self.loop.pass_time(0.5)
         raise AssertionError(f"stuck: {[each.member for each in self._serials.values()]}")
 
+    def finish(self) -> None:
+        """Let all that was asked be done, over crashes too."""
+        try:
+            self._finish_all()
+        except Crash:
+            self.crash()
+            self._finish_all()
+
     def _at_rest(self) -> bool:
         assert self.app is not None
         busy = any(client.busy for client in self.clients)
@@ -1084,6 +1111,14 @@ class World:
         assert self.app is not None
         assert self.database.revision == self.model.revision
         assert self._told == self.model.revision, "everything is told"
+        self.check_memory()
+        for file in self.app._stores.files.values():
+            news = self.disk.at(file.path).is_news
+            assert news or not file.dirty, f"{file.path} lacks {list(file.unwritten)}"
+
+    def check_memory(self) -> None:
+        """Check that what is in memory, and in files that are whole, is as the model has it."""
+        assert self.app is not None
         for file in self.app._stores.files.values():
             place = Place(file.backend.mountpoint, file.backend.directory, file.path)
             assert not file.backend.ahead
@@ -1094,7 +1129,7 @@ class World:
             assert list(tree) == sorted(tree)
             if file.writable and file.backend.damage is None:
                 lies = self.disk.at(file.path)
-                if not lies.is_news:
+                if not lies.is_news and not file.unwritten:
                     held = lies.keys(place.mountpoint)
                     assert same_keys(held, table.keys), f"{file.path} holds {held}"
         shown = {}

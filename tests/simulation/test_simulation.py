@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
-
-from simulated.world import World  # noqa: E402 - needs the path above
+from simulated.world import World
 
 STEPS = 400
 GROUPS = 20

@@ -55,6 +55,7 @@ class Handling:
             handle = self._handles.open(call.sender, "", "", self._context.database.view)
         else:
             root = self._root_of(directory)
+            self._context.stores.judge_directory(root)
             view = self._context.database.directory_view(root)
             handle = self._handles.open(call.sender, directory, root, view)
         return (f"{wire.HANDLE_PATH_PREFIX}{handle.number}",)
