@@ -887,12 +887,7 @@ class World:
         """Let one thing happen."""
         try:
             self._steps()
-            if self.chance.random() < 0.3:
-                # What comes next comes between what follows of this.
-                for _ in range(self.chance.randint(0, 4)):
-                    self.loop.turn()
-            else:
-                self.settle()
+            self.settle()
         except Crash:
             self.crash()
 
