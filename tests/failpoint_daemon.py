@@ -30,12 +30,13 @@ def run(arguments: Sequence[str]) -> int:
     """Serve until told to stop, or killed; the exit code is 0."""
     failpoints = Failpoints(os.environ)
     configuration = parse(arguments)
-    log = open_log(configuration.log_format, configuration.log_level)
+    log = open_log(configuration.log_format, configuration.log_level, sys.stderr)
 
     async def serve_bus() -> None:
         await App(
             configuration,
             log,
+            sys.stdout.write,
             disk=FailingDisk(failpoints),
             open_journal=partial(FailingJournal, failpoints=failpoints),
             transport=partial(FailingTransport, failpoints),

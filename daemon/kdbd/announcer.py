@@ -8,12 +8,10 @@ is announced at the next start.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from time import monotonic
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from kdb.model.content import is_utf8
 from kdb.model.names import escape, unescape
@@ -48,8 +46,7 @@ class Signals(Protocol):
     async def drain(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What is said of a commit: its names by kind, mountpoints that stand for theirs, signals.
 
     Names of files that are no UTF-8 fit in no D-Bus string; ``counts`` has them too.
@@ -92,6 +89,7 @@ class Announcer:
 
     ``announced`` is told the last revision whose signals the bus has: only what left this process
     survives its end. ``work_out`` runs a function beside the loop, for commits of many keys.
+    ``logchange`` gets the lines of libelektra's plugin of that name, where it is turned on.
     """
 
     def __init__(
@@ -101,10 +99,12 @@ class Announcer:
         announced: Callable[[int], None],
         work_out: Callable[..., Awaitable[Told]],
         log: Any,
+        logchange: Callable[[str], object],
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
+        self._logchange = logchange
         self._signals = signals
         self._announced = announced
         self._work_out = work_out
@@ -117,9 +117,9 @@ class Announcer:
         self._told = 0
         self._newly_told = asyncio.Event()
 
-    def announce(self, commit: Commit) -> None:
-        """Announce a commit after all before it, once the replies that wait have left."""
-        self._queue.append(commit)
+    def announce(self, commits: Iterable[Commit]) -> None:
+        """Announce commits after all before them, once the replies that wait have left."""
+        self._queue.extend(commits)
         self._idle.clear()
         self._more.set()
 
@@ -211,8 +211,7 @@ class Announcer:
                 for prefix, names in zip(_LOGCHANGE, told.names, strict=True)
                 for name in names
             ]
-            sys.stdout.write("".join(lines).encode("utf-8", "replace").decode())
-            sys.stdout.flush()
+            self._logchange("".join(lines))
 
     def _logs_changes(self) -> bool:
         backend = self._database.view.backend(_HOOKS)

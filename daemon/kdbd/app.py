@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic, time
 from typing import Any
@@ -62,6 +62,7 @@ class App:
         self,
         configuration: Configuration,
         log: Any,
+        logchange: Callable[[str], object],
         *,
         disk: Disk | None = None,
         open_journal: Callable[[str], Journal] = Journal,
@@ -72,6 +73,7 @@ class App:
     ) -> None:
         self._configuration = configuration
         self._log = log
+        self._logchange = logchange
         self._disk = disk if disk is not None else RealDisk()
         self._open_journal = open_journal
         self._make_transport = transport
@@ -162,6 +164,7 @@ class App:
             dispatch=self._dispatch,
             on_vanished=self._vanished,
             on_connected=lambda: None,
+            on_reading=self._stores.reading,
             log=log,
         )
         self._announcer = Announcer(
@@ -170,6 +173,7 @@ class App:
             self._announced,
             self._unhurried.run,
             log,
+            self._logchange,
             clock=self._clock,
         )
         context = Context(
@@ -255,10 +259,10 @@ class App:
         # What comes at the end is left to whoever takes the name next: the bus tells the caller.
         return None if self._finishing else self._dispatcher(call)
 
-    def _announce(self, commit: Commit) -> None:
-        self._announcer.announce(commit)
+    def _announce(self, commits: Sequence[Commit]) -> None:
+        self._announcer.announce(commits)
         self._rewriter.notice()
-        self._untrimmed += len(commit.changes)
+        self._untrimmed += sum(len(commit.changes) for commit in commits)
         if self._untrimmed >= _TRIM_AFTER_CHANGES:
             self._untrimmed = 0
             self._trimming.set()

@@ -1,12 +1,11 @@
-"""The log: readable on a terminal, JSON otherwise; on standard error, never a value of a key."""
+"""The log: readable on a terminal, JSON otherwise; never a value of a key."""
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TextIO, cast
 
 import structlog
 
@@ -17,20 +16,31 @@ LogFormat = Literal["auto", "console", "json"]
 _encode = json.JSONEncoder(default=repr).encode
 
 
-def open_log(form: LogFormat, level: str) -> Any:
+class Stream(Protocol):
+    """Where the log goes."""
+
+    def isatty(self) -> bool: ...
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+
+def open_log(form: LogFormat, level: str, stream: Stream) -> Any:
     """Set the log up and answer it."""
-    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    console = form == "console" or (form == "auto" and stream.isatty())
     processors: list[Any] = [_render_json]
     if console:
         processors = [
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.dev.ConsoleRenderer(colors=stream.isatty()),
         ]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        # A stream as far as the logger needs one.
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, stream)),
         cache_logger_on_first_use=True,
     )
     # Bound now: the lazy one that structlog hands out costs more than a microsecond each time.

@@ -9,6 +9,7 @@ from kdb.model.errors import KDBError
 from kdbd.app import App
 from kdbd.bus.transport import BusUnavailable, NameTaken
 from kdbd.configuration import parse
+from kdbd.lines import LineWriter
 from kdbd.logs import open_log
 
 __all__ = ["main"]
@@ -17,16 +18,17 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop; answer the exit code."""
     configuration = parse(sys.argv[1:] if arguments is None else arguments)
-    log = open_log(configuration.log_format, configuration.log_level)
-
-    async def serve() -> None:
-        await App(configuration, log).run()
-
     refusals: list[BaseException] = []
-    try:
-        asyncio.run(serve())
-    except* (KDBError, BusUnavailable, NameTaken) as group:
-        refusals = list(group.exceptions)
+    with LineWriter(2) as errors, LineWriter(1) as output:
+        log = open_log(configuration.log_format, configuration.log_level, errors)
+
+        async def serve() -> None:
+            await App(configuration, log, output.write).run()
+
+        try:
+            asyncio.run(serve())
+        except* (KDBError, BusUnavailable, NameTaken) as group:
+            refusals = list(group.exceptions)
     for refusal in refusals:
         sys.stderr.write(f"kdbd: {_innermost(refusal)}\n")
     return 1 if refusals else 0

@@ -20,11 +20,11 @@ import asyncio
 import errno
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Container, Generator, Iterable
+from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic, time
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdb.model.errors import AccessDenied, InternalError, KDBError, LimitsExceeded, ResourceError
 from kdbd.core.commit import Caller, Commit, Draft, Origin, Rebuilt, rebuild
@@ -47,8 +47,7 @@ SLICE_S = 0.005
 MAX_WAITING = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a request came to: its revision (of an empty change set the one it told), its answer."""
 
     revision: int
@@ -71,13 +70,18 @@ class _Job:
     error: KDBError | None = None
     commit: Commit | None = None
     structure: tuple[dict[str, Mounts], dict[int, BackendFile]] | None = None
-    landed: asyncio.Event = field(default_factory=asyncio.Event)
+    landed: asyncio.Event | None = None
 
     def reset(self) -> None:
         """Forget what the request came to; it is prepared anew."""
         self.draft = self.error = self.row = self.commit = self.structure = None
-        self.landed.set()
-        self.landed = asyncio.Event()
+        self.land()
+
+    def land(self) -> None:
+        """Let go on what waits for the end of this, whatever it is."""
+        if self.landed is not None:
+            self.landed.set()
+            self.landed = None
 
     @property
     def rests_on_damage(self) -> bool:
@@ -116,7 +120,7 @@ class _Flight:
 
 
 class Pipeline:
-    """Turns requests into durable, announced commits. ``announce`` gets each applied commit."""
+    """Turns requests into durable, announced commits. ``announce`` gets what was applied."""
 
     def __init__(
         self,
@@ -124,7 +128,7 @@ class Pipeline:
         stores: Stores,
         persistence: Persistence,
         worker: Worker,
-        announce: Callable[[Commit], None],
+        announce: Callable[[Sequence[Commit]], None],
         tasks: asyncio.TaskGroup,
         log: Any,
         *,
@@ -297,7 +301,7 @@ class Pipeline:
     async def _restructure(self, job: _Job) -> None:
         """Complete a commit that changes what is mounted, then send it on its way."""
         assert job.commit is not None
-        landed = job.landed
+        landed = job.landed = asyncio.Event()
         async with self._stores.changing:
             try:
                 job.structure = await self._stores.structure(job.commit)
@@ -399,7 +403,6 @@ class Pipeline:
         assert flight is not None
         for file in flight.files:
             file.in_batch = False
-        landed = [job.landed for job in flight.jobs]
         try:
             replaced, rebuilt = landing.result()
         except Exception as failure:  # noqa: BLE001  # the boundary: this batch fails, others go on
@@ -408,8 +411,8 @@ class Pipeline:
             self._refused(flight.jobs, failure)
         else:
             self._apply(flight, replaced, rebuilt)
-        for event in landed:
-            event.set()
+        for job in flight.jobs:
+            job.land()
         self._advance()
 
     def _refused(self, jobs: list[_Job], failure: Exception) -> None:
@@ -491,8 +494,8 @@ class Pipeline:
             if job is self._alone:
                 self._alone = None
             job.answer()
-        for commit in commits:
-            self._loop.call_soon(self._announce, commit)
+        if commits:
+            self._loop.call_soon(self._announce, commits)
 
 
 def _changes(job: _Job, identity: int) -> bool:

@@ -104,6 +104,8 @@ class Stores:
         # What a directory's .dir may hold, any of which makes it one that has the file.
         self.directory_files: Sequence[str] = (DEFAULT_FILE,)
         self.database: Database
+        # Of the calls that one read of the bus brought, the files that were looked at already.
+        self._looked_at: set[int] | None = None
         # Held while what is mounted changes, or a directory comes or goes.
         self.changing = asyncio.Lock()
 
@@ -449,10 +451,16 @@ class Stores:
 
     # Edited files
 
+    def reading(self, begins: bool) -> None:
+        """Look at each file once until this ends: all these calls were sent before that look."""
+        self._looked_at = set() if begins else None
+
     def stale(self, backends: Iterable[Backend]) -> list[BackendFile]:
         """Answer the files, among the backends', that differ from what is known of them."""
         found = []
         for backend in backends:
+            if self._looked_at is not None and backend.identity in self._looked_at:
+                continue
             file = self.files.get(backend.identity)
             if file is None or file.writing is not None or file.in_batch:
                 continue
@@ -464,6 +472,8 @@ class Stores:
                 changed = file.retry_at is None
             if changed or (file.retry_at is not None and self._loop.time() >= file.retry_at):
                 found.append(file)
+            elif self._looked_at is not None:
+                self._looked_at.add(backend.identity)
         return found
 
     async def refresh(self, file: BackendFile, pipeline: Merging) -> None:

@@ -215,6 +215,7 @@ class World:
         self.app = App(
             configuration,
             self._log,
+            self.note,
             disk=self.disk,
             open_journal=self._open_journal,
             transport=self._make_bus,  # type: ignore[arg-type]  # as far as it is used

@@ -51,7 +51,7 @@ def lines(capsys):
 
 @pytest.mark.parametrize("form", ["json", "auto"])
 def test_away_from_a_terminal_each_event_is_one_line_of_json(capsys, form):
-    log = open_log(form, "info")
+    log = open_log(form, "info", sys.stderr)
     before = datetime.now(UTC)
     log.info("commit", revision=7, caller=":1.5", path="/tmp/grün\n")
     log.warning("file.refused")
@@ -74,13 +74,13 @@ def test_away_from_a_terminal_each_event_is_one_line_of_json(capsys, form):
 
 
 def test_what_is_no_json_is_told_as_python_shows_it(capsys):
-    open_log("json", "info").info("event", name=b"\x06\0a")
+    open_log("json", "info", sys.stderr).info("event", name=b"\x06\0a")
     (line,) = lines(capsys)
     assert json.loads(line)["name"] == r"b'\x06\x00a'"
 
 
 def test_an_exception_is_one_field_of_the_line(capsys):
-    log = open_log("json", "info")
+    log = open_log("json", "info", sys.stderr)
     try:
         raise KeyError("name")
     except KeyError:
@@ -104,21 +104,21 @@ def test_an_exception_is_one_field_of_the_line(capsys):
 )
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_what_is_below_the_level_is_left_out(capsys, form, level, told):
-    log = open_log(form, level)
+    log = open_log(form, level, sys.stderr)
     for each in ("debug", "info", "warning", "error"):
         getattr(log, each)(f"event.{each}")
     assert re.findall(r"event\.(\w+)", capsys.readouterr().err) == told
 
 
 def test_on_the_console_it_is_readable(capsys):
-    open_log("console", "info").info("ready", revision=7)
+    open_log("console", "info", sys.stderr).info("ready", revision=7)
     (line,) = lines(capsys)
     assert re.fullmatch(r"\S+Z \[info *\] ready +revision=7", line)
 
 
 def test_a_terminal_is_recognised_and_has_colours(monkeypatch):
     with terminal(monkeypatch) as screen:
-        open_log("auto", "info").info("ready", revision=7)
+        open_log("auto", "info", sys.stderr).info("ready", revision=7)
         told = screen()
     assert "\x1b[" in told
     plain = re.sub(r"\x1b\[[0-9;]*m", "", told)
@@ -127,7 +127,7 @@ def test_a_terminal_is_recognised_and_has_colours(monkeypatch):
 
 def test_on_a_terminal_it_is_json_where_that_is_asked_for(monkeypatch):
     with terminal(monkeypatch) as screen:
-        open_log("json", "info").info("ready", revision=7)
+        open_log("json", "info", sys.stderr).info("ready", revision=7)
         told = json.loads(screen())
     del told["timestamp"]
     assert told == {"event": "ready", "level": "info", "revision": 7}

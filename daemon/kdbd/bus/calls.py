@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdbd.bus import marshal
 from kdbd.bus.body import Malformed, decode_body
@@ -26,8 +25,7 @@ _MAX_HEADERS = 1024
 _MAX_HEADER_BYTES = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A method call that came in.
 
     `fds` are closed when the call is dealt with: whoever wants to keep one duplicates it.

@@ -38,6 +38,7 @@ class Connection:
         self._loop = loop
         self._frames = Frames()
         self._whole: deque[Frame] = deque()
+        self._on_arrival: Callable[[], None]
         self._on_frame: Callable[[Frame], None]
         self._on_read: Callable[[], None]
         self._on_lost: Callable[[], None] | None = None
@@ -46,16 +47,18 @@ class Connection:
     def start(
         self,
         *,
+        on_arrival: Callable[[], None],
         on_frame: Callable[[Frame], None],
         on_read: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
-        """Call `on_frame` for each message, then `on_read` once for all that one read brought.
+        """Call `on_frame` for each message, which closes the message's descriptors.
 
-        `on_frame` closes the frame's descriptors. `on_lost` is called once, the socket being
-        open still.
+        For all that one read brought, `on_arrival` is called once before and `on_read` once after;
+        `on_lost` once, the socket being open still.
         """
-        self._on_frame, self._on_read, self._on_lost = on_frame, on_read, on_lost
+        self._on_arrival, self._on_read = on_arrival, on_read
+        self._on_frame, self._on_lost = on_frame, on_lost
         self.resume()
 
     def pause(self) -> None:
@@ -114,6 +117,7 @@ class Connection:
         self._hand_on()
 
     def _hand_on(self) -> None:
+        self._on_arrival()
         try:
             while self._whole and self._reading:
                 self._on_frame(self._whole.popleft())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kdb.model.names import Namespace, in_namespace, namespace
 from kdbd.bus.callers import Credentials
 from kdbd.bus.calls import Call
-from kdbd.bus.dispatch import Await
+from kdbd.bus.dispatch import Await, Later
 from kdbd.core.backend import Backend
 from kdbd.core.commit import Caller
 from kdbd.core.database import Database
@@ -24,7 +23,7 @@ from kdbd.store.ownership import Ownership
 from kdbd.stores import Stores
 from kdbd.worker import Worker
 
-__all__ = ["Context", "after", "view_of"]
+__all__ = ["Context", "view_of"]
 
 _KNOWN_CALLERS = 4096
 
@@ -101,12 +100,22 @@ class Context:
             await self.stores.refresh(file, self.pipeline)
 
     def submit(
-        self, caller: Caller, view: View, request: Request, names: Iterable[bytes], reason: str = ""
-    ) -> asyncio.Future[Outcome]:
-        """Send a request on its way that writes, if anything, these keys or below them."""
+        self,
+        caller: Caller,
+        view: View,
+        request: Request,
+        names: Iterable[bytes],
+        body: Callable[[Outcome], Sequence[Any]],
+        *,
+        reason: str = "",
+    ) -> Later[Sequence[Any]]:
+        """Send a request on its way that writes, if anything, these keys or below them.
+
+        ``body`` makes the reply of what it comes to.
+        """
         if Namespace.DIR in view.mounts:
             self._own_directory(view, names)
-        return self.pipeline.submit(request, caller, reason=reason)
+        return Later(self.pipeline.submit(request, caller, reason=reason), body)
 
     def _own_directory(self, view: View, names: Iterable[bytes]) -> None:
         """Lock the directory's store from its first write on."""
@@ -120,23 +129,3 @@ class Context:
 def view_of(subject: View | Handle) -> View:
     """Answer what an object shows: the root object's view, or the handle's."""
     return subject.view if isinstance(subject, Handle) else subject
-
-
-def after(future: asyncio.Future[Outcome], body: Callable[[Outcome], Any]) -> asyncio.Future[Any]:
-    """Answer a future of what ``body`` makes of the outcome."""
-    made: asyncio.Future[Any] = future.get_loop().create_future()
-
-    def done(outcome: asyncio.Future[Outcome]) -> None:
-        # Retrieved also where nobody waits any more: then it is no news for the log.
-        error = None if outcome.cancelled() else outcome.exception()
-        if made.done():
-            return
-        if outcome.cancelled():
-            made.cancel()
-        elif error is not None:
-            made.set_exception(error)
-        else:
-            made.set_result(body(outcome.result()))
-
-    future.add_done_callback(done)
-    return made

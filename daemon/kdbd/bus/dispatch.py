@@ -1,6 +1,7 @@
 """From a call to the method that it names, and from what that comes to to its reply.
 
-A method is a plain function of the service: it answers the reply's body, or an awaitable of it.
+A method is a plain function of the service: it answers the reply's body, or what
+awaits it (``Later``, where that is the result of a future).
 Where it needs something that takes time first (who the caller is; a file that somebody edited), it
 raises ``Await``: that is done, and the method is called again.
 
@@ -12,17 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from kdb.model.errors import InternalError, KDBError, LimitsExceeded
 from kdbd.bus.calls import Call
 from kdbd.bus.interfaces import Method, methods
 from kdbd.bus.load import Load
 
-__all__ = ["Await", "Dispatcher", "Objects", "Refusal", "Reply", "Target"]
+__all__ = ["Await", "Dispatcher", "Later", "Objects", "Refusal", "Reply", "Target"]
+
+T = TypeVar("T")
 
 _FREEDESKTOP = "org.freedesktop.DBus.Error."
 # What a method may wait for before it goes on: the caller's credentials, and each file that it
@@ -45,6 +48,19 @@ class Refusal(Exception):  # a fact for the caller
         super().__init__(name, text)
         self.name = name
         self.text = text
+
+
+class Later(Generic[T]):
+    """A reply's body that is made of a future's result once it is there."""
+
+    __slots__ = ("body", "future")
+
+    def __init__(self, future: asyncio.Future[Any], body: Callable[[Any], T]) -> None:
+        self.future = future
+        self.body = body
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self.body((yield from self.future))
 
 
 class Reply(NamedTuple):
@@ -127,10 +143,11 @@ class Dispatcher:
         except BaseException:
             self._load.give_back(call, size)
             raise
-        if isinstance(result, Coroutine):
+        if isinstance(result, Later):
+            finish = partial(self._finish, call, method, size, result.body)
+            result.future.add_done_callback(finish)
+        elif isinstance(result, (Coroutine, asyncio.Future)):
             return self._await(call, method, result, size)
-        if isinstance(result, asyncio.Future):
-            result.add_done_callback(partial(self._finish, call, method, size))
         else:
             self._load.give_back(call, size)
             self._reply(call, method, result)
@@ -152,15 +169,23 @@ class Dispatcher:
     def _refuse(self, call: Call, name: str, text: str) -> None:
         self._sender.error(call, _FREEDESKTOP + name, text)
 
-    def _finish(self, call: Call, method: Method, size: int, done: asyncio.Future[Any]) -> None:
+    def _finish(
+        self,
+        call: Call,
+        method: Method,
+        size: int,
+        body: Callable[[Any], Any],
+        done: asyncio.Future[Any],
+    ) -> None:
         self._load.give_back(call, size)
         if done.cancelled():
             return
-        error = done.exception()
-        if error is None:
-            self._reply(call, method, done.result())
-        else:
+        try:
+            result = body(done.result())
+        except Exception as error:  # noqa: BLE001  # the message boundary
             self._fail(call, error)
+        else:
+            self._reply(call, method, result)
 
     def _fail(self, call: Call, error: BaseException) -> None:
         if isinstance(error, Refusal):

@@ -13,8 +13,8 @@ from kdb.model.diff import Change
 from kdb.model.errors import AccessDenied, ConflictError, InterfaceError, LimitsExceeded
 from kdb.model.names import Namespace, escape, in_namespace, is_below_or_same, namespace, unescape
 from kdbd.bus.calls import Call
-from kdbd.bus.context import Context, after
-from kdbd.bus.dispatch import Await, Reply
+from kdbd.bus.context import Context
+from kdbd.bus.dispatch import Await, Later, Reply
 from kdbd.bus.objects import Handles
 from kdbd.bus.values import block_data
 from kdbd.core.commit import Caller
@@ -32,8 +32,6 @@ __all__ = ["Handling"]
 # that others are answered meanwhile.
 _AT_ONCE_BYTES = 64 * 1024
 _AT_ONCE_KEYS = 1_000
-
-Answer = asyncio.Future[Sequence[Any]]
 
 
 class Handling:
@@ -171,19 +169,20 @@ class Handling:
                 break
         return await self._submit(handle, caller, key, entries)
 
-    def _submit(self, handle: Handle, caller: Caller, key: bytes, entries: list[Entry]) -> Answer:
+    def _submit(
+        self, handle: Handle, caller: Caller, key: bytes, entries: list[Entry]
+    ) -> Later[Sequence[Any]]:
         names = [entry.name for entry in entries]
-        outcome = self._context.submit(
-            caller, handle.view, put_entries(handle.view, entries), names
-        )
+        request = put_entries(handle.view, entries)
+        later = self._context.submit(caller, handle.view, request, names, _set_answer)
 
         def note(done: asyncio.Future[Outcome]) -> None:
             error = None if done.cancelled() else done.exception()
             if isinstance(error, ConflictError):
                 handle.note_conflict(key, error)
 
-        outcome.add_done_callback(note)
-        return after(outcome, _set_answer)
+        later.future.add_done_callback(note)
+        return later
 
     def diff(
         self, handle: Handle, call: Call, parent: str, data: bytes, indices: Sequence[int]

@@ -48,19 +48,22 @@ class Transport:
         dispatch: Callable[[Call], Awaitable[None] | None],
         on_vanished: Callable[[str], None],
         on_connected: Callable[[], None],
+        on_reading: Callable[[bool], None] = lambda _: None,
         log: Any,
         stall_s: float = 5.0,
     ) -> None:
         """Take the well-known `name` at `address`, or on the user's or the system's `bus`.
 
         `on_vanished` is called for each unique name that called and left the bus, also for those
-        that left while there was no connection; `on_connected` each time the name is taken.
+        that left while there was no connection; `on_connected` each time the name is taken;
+        `on_reading` before (True) and after (False) the calls that one read of the bus brought.
         `stall_s` is how long the bus may take nothing. Raises `InvalidAddress`.
         """
         self._paths = socket_paths(address or bus_address(bus, os.environ))
         self._name = name
         self._on_vanished = on_vanished
         self._on_connected = on_connected
+        self._on_reading = on_reading
         self._log = log
         self._stall_s = stall_s
         self._callers = Callers()
@@ -133,7 +136,10 @@ class Transport:
         self._connection = connection
         try:
             connection.start(
-                on_frame=self._on_frame, on_read=self._writer.flush, on_lost=self._leave
+                on_arrival=lambda: self._on_reading(True),
+                on_frame=self._on_frame,
+                on_read=self._read,
+                on_lost=self._leave,
             )
             # Before the first message is read: another bus gives known names to others.
             for name in self._callers.enter(connection.bus):
@@ -162,6 +168,10 @@ class Transport:
         async with self._replies.expect(serial, self._stall_s) as reply:
             await asyncio.get_running_loop().sock_sendall(connection.socket, message)
             return await reply
+
+    def _read(self) -> None:
+        self._on_reading(False)
+        self._writer.flush()
 
     def _leave(self) -> None:
         """Give up what belongs to the connection that is lost."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,8 @@ from kdb.model.content import meta
 from kdb.model.errors import InterfaceError
 from kdb.model.names import canonical, unescape
 from kdbd.bus.calls import Call
-from kdbd.bus.context import Context, after, view_of
+from kdbd.bus.context import Context, view_of
+from kdbd.bus.dispatch import Later
 from kdbd.bus.values import content
 from kdbd.core import requests, structure
 from kdbd.core.handles import Handle
@@ -22,7 +22,7 @@ from kdbd.rewriter import Rewriter
 __all__ = ["Writing"]
 
 Subject = View | Handle
-Answer = asyncio.Future[Sequence[Any]]
+Answer = Later[Sequence[Any]]
 
 
 class Writing:
@@ -35,7 +35,7 @@ class Writing:
     def _one(self, call: Call, view: View, key: bytes, request: requests.Request) -> Answer:
         caller = self._context.caller(call)
         self._context.fresh(view, key)
-        return after(self._context.submit(caller, view, request, [key]), _revision)
+        return self._context.submit(caller, view, request, [key], _revision)
 
     def set_string(self, subject: Subject, call: Call, name: str, value: str) -> Answer:
         view, key = view_of(subject), unescape(name)
@@ -64,10 +64,7 @@ class Writing:
         caller = self._context.caller(call)
         self._context.fresh_below(view, key)
         request = requests.remove(view, key, recursive=recursive)
-        return after(
-            self._context.submit(caller, view, request, [key]),
-            lambda outcome: (outcome.answer, outcome.revision),
-        )
+        return self._context.submit(caller, view, request, [key], _removed)
 
     def apply(
         self,
@@ -92,7 +89,7 @@ class Writing:
             expected=expected,
             removed_since=self._context.database.removed_since,
         )
-        return after(self._context.submit(caller, view, request, names, reason), _revision)
+        return self._context.submit(caller, view, request, names, _revision, reason=reason)
 
     def mount(
         self, subject: Subject, call: Call, mountpoint: str, path: str, options: Mapping[str, str]
@@ -104,7 +101,7 @@ class Writing:
         caller = self._context.caller(call)
         self._context.fresh_below(view, MOUNTPOINTS)
         request = structure.mount(view, spec)
-        return after(self._context.submit(caller, view, request, [MOUNTPOINTS]), _revision)
+        return self._context.submit(caller, view, request, [MOUNTPOINTS], _revision)
 
     def unmount(self, subject: Subject, call: Call, mountpoint: str) -> Answer:
         view = view_of(subject)
@@ -112,7 +109,7 @@ class Writing:
         caller = self._context.caller(call)
         self._context.fresh_below(view, MOUNTPOINTS)
         request = structure.unmount(view, name)
-        return after(self._context.submit(caller, view, request, [MOUNTPOINTS]), _revision)
+        return self._context.submit(caller, view, request, [MOUNTPOINTS], _revision)
 
     async def sync(self, subject: Subject, call: Call) -> Sequence[Any]:
         await self._rewriter.sync()
@@ -121,6 +118,10 @@ class Writing:
 
 def _revision(outcome: Outcome) -> Sequence[Any]:
     return (outcome.revision,)
+
+
+def _removed(outcome: Outcome) -> Sequence[Any]:
+    return (outcome.answer, outcome.revision)
 
 
 def _announce_once(options: Mapping[str, str]) -> bool:

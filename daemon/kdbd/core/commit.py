@@ -76,8 +76,7 @@ class Structure:
     unmounted: tuple[Backend, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """What a request comes to: the change set, and what to tell the caller.
 
     ``answer`` goes to the caller beside the revision; ``unchanged_revision`` is the revision that

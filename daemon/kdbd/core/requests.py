@@ -85,9 +85,8 @@ def _resolve(view: View, name: bytes, for_what: str) -> bytes:
 
 
 def _one(
-    view: View, name: bytes, old: Content | None, new: Content | None, unchanged: int
+    backend: Backend, name: bytes, old: Content | None, new: Content | None, unchanged: int
 ) -> Draft:
-    backend = writable(view, name)
     if old is not None and new is not None and old.same_as(new):
         return Draft([], unchanged_revision=unchanged)
     return Draft([KeyChange(backend, name, old, new)])
@@ -98,15 +97,15 @@ def set_string(view: View, name: bytes, value: str) -> Request:
 
     def request(revision: int) -> Draft:
         target = _resolve(view, name, "writing to")
-        writable(view, target)
+        backend = writable(view, target)
         old = view.future(target)
         if old is None:
-            return _one(view, target, None, make(value, {})._replace(revision=revision), 0)
+            return _one(backend, target, None, make(value, {})._replace(revision=revision), 0)
         metadata = old.meta
         if "binary" in metadata:
             metadata = _without(metadata, "binary")
         new = make(value, metadata)._replace(revision=revision)
-        return _one(view, target, old, new, old.revision)
+        return _one(backend, target, old, new, old.revision)
 
     return request
 
@@ -116,10 +115,10 @@ def put(view: View, name: bytes, content: Content) -> Request:
 
     def request(revision: int) -> Draft:
         target = _resolve(view, name, "writing to")
-        writable(view, target)
+        backend = writable(view, target)
         old = view.future(target)
         unchanged = old.revision if old is not None else 0
-        return _one(view, target, old, content._replace(revision=revision), unchanged)
+        return _one(backend, target, old, content._replace(revision=revision), unchanged)
 
     return request
 
@@ -132,7 +131,7 @@ def set_meta(view: View, name: bytes, meta_name: str, value: str) -> Request:
 
     def request(revision: int) -> Draft:
         target = _resolve(view, name, "writing to")
-        writable(view, target)
+        backend = writable(view, target)
         old = view.future(target)
         before = old if old is not None else Content("")
         after = meta({**before.meta, **meta({meta_name: value})})
@@ -140,7 +139,7 @@ def set_meta(view: View, name: bytes, meta_name: str, value: str) -> Request:
         if "binary" in after and isinstance(new_value, str):
             new_value = new_value.encode("utf-8", "surrogateescape")
         new = make(new_value, after)._replace(revision=revision)
-        return _one(view, target, old, new, old.revision if old is not None else 0)
+        return _one(backend, target, old, new, old.revision if old is not None else 0)
 
     return request
 
@@ -153,7 +152,7 @@ def remove_meta(view: View, name: bytes, meta_name: str) -> Request:
 
     def request(revision: int) -> Draft:
         target = _resolve(view, name, "writing to")
-        writable(view, target)
+        backend = writable(view, target)
         old = view.future(target)
         (wanted,) = meta({meta_name: ""})
         if old is None:
@@ -170,7 +169,7 @@ def remove_meta(view: View, name: bytes, meta_name: str) -> Request:
                     " binary. Set a string value first"
                 ) from error
         new = make(value, _without(old.meta, wanted))._replace(revision=revision)
-        return _one(view, target, old, new, old.revision)
+        return _one(backend, target, old, new, old.revision)
 
     return request
 

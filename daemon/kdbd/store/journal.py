@@ -24,13 +24,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 import msgpack
 
 from kdb.model.content import NO_META, Content, meta
 from kdb.model.names import end_of_subtree
-from kdbd.core.commit import Caller, Commit, Kind
+from kdbd.core.commit import Caller, Commit, Kind, Structure
 
 __all__ = ["BackendRow", "HistoryChange", "HistoryCommit", "Journal", "JournalReader"]
 
@@ -252,7 +253,7 @@ class Journal:
     ) -> None:
         """Make commits durable, with what became known of files, in one transaction."""
         with self._transaction():
-            size = sum(self._write(commit, time) for commit in commits)
+            size = self._write(commits, time)
             self._connection.execute(
                 "UPDATE state SET announced = max(announced, ?), history_bytes = history_bytes + ?",
                 (announced, size),
@@ -322,68 +323,95 @@ class Journal:
             )
         return True
 
-    def _write(self, commit: Commit, time: float) -> int:
-        keys: list[tuple[int, bytes, bytes, int]] = []
-        removed: list[tuple[int, bytes]] = []
-        history = []
-        size = _COMMIT_BYTES
-        for position, change in enumerate(commit.changes):
-            backend, name, revision = change.backend, change.name, commit.revision
-            old = None if change.old is None else _pack(change.old)
-            new = None if change.new is None else _pack(change.new)
-            if change.new is not None and new is not None:
-                # Where the key only appears, its revision still changes.
-                keys.append((backend.identity, name, new, change.new.revision))
-            elif change.stored:
-                removed.append((backend.identity, name))
-            history.append(
+    def _write(self, commits: Sequence[Commit], time: float) -> int:
+        """Write commits to the history and the present state; answer the history's new bytes."""
+        history: list[tuple[Any, ...]] = []
+        heads: list[tuple[Any, ...]] = []
+        present: dict[tuple[int, bytes], tuple[bytes, int] | None] = {}
+        total = 0
+        for commit in commits:
+            size = _COMMIT_BYTES
+            for position, change in enumerate(commit.changes):
+                backend, name = change.backend, change.name
+                old = None if change.old is None else _pack(change.old)
+                new = None if change.new is None else _pack(change.new)
+                if change.new is not None and new is not None:
+                    # Where the key only appears, its revision still changes.
+                    present[backend.identity, name] = new, change.new.revision
+                elif change.stored:
+                    present[backend.identity, name] = None
+                history.append(
+                    (
+                        commit.revision,
+                        position,
+                        backend.identity,
+                        backend.directory,
+                        change.stored,
+                        change.announced,
+                        name,
+                        old,
+                        new,
+                    )
+                )
+                size += _CHANGE_BYTES + len(name) + len(old or b"") + len(new or b"")
+            caller = commit.caller
+            heads.append(
                 (
-                    revision,
-                    position,
-                    backend.identity,
-                    backend.directory,
-                    change.stored,
-                    change.announced,
-                    name,
-                    old,
-                    new,
+                    commit.revision,
+                    time,
+                    caller.sender,
+                    caller.uid,
+                    caller.pid,
+                    caller.program,
+                    commit.origin,
+                    commit.reason,
+                    size,
                 )
             )
-            size += _CHANGE_BYTES + len(name) + len(old or b"") + len(new or b"")
-        caller = commit.caller
-        execute, executemany = self._connection.execute, self._connection.executemany
-        execute(
-            "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                commit.revision,
-                time,
-                caller.sender,
-                caller.uid,
-                caller.pid,
-                caller.program,
-                commit.origin,
-                commit.reason,
-                size,
-            ),
+            total += size
+            if commit.structure is not None:
+                self._restructure(commit.structure)
+        self._insert("INSERT INTO commits", heads)
+        self._insert("INSERT INTO changes", history)
+        self._insert(
+            "INSERT OR REPLACE INTO keys",
+            [(*key, *content) for key, content in present.items() if content is not None],
         )
-        executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", history)
-        if commit.structure is not None:
-            for mounted in commit.structure.mounted:
-                execute("DELETE FROM keys WHERE backend = ?", (mounted.identity,))
-                executemany(
-                    "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)",
-                    (
-                        (mounted.identity, name, _pack(content), content.revision)
-                        for name, content in mounted.tree.items()
-                    ),
+        self._connection.executemany(
+            "DELETE FROM keys WHERE backend = ? AND name = ?",
+            [key for key, content in present.items() if content is None],
+        )
+        return total
+
+    def _insert(self, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, many with each step.
+
+        Each step lets go of the interpreter and takes it again, which with the loop at work costs
+        more than the row itself.
+        """
+        at = 0
+        for count in (64, 8, 1):
+            while len(rows) - at >= count:
+                some = rows[at : at + count]
+                row = "(" + ", ".join("?" * len(some[0])) + ")"
+                self._connection.execute(
+                    f"{insert} VALUES {', '.join([row] * count)}",
+                    list(chain.from_iterable(some)),
                 )
-            for unmounted in commit.structure.unmounted:
-                self._drop(unmounted.identity)
-        if keys:
-            executemany("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", keys)
-        if removed:
-            executemany("DELETE FROM keys WHERE backend = ? AND name = ?", removed)
-        return size
+                at += count
+
+    def _restructure(self, structure: Structure) -> None:
+        for mounted in structure.mounted:
+            self._connection.execute("DELETE FROM keys WHERE backend = ?", (mounted.identity,))
+            self._insert(
+                "INSERT OR REPLACE INTO keys",
+                [
+                    (mounted.identity, name, _pack(content), content.revision)
+                    for name, content in mounted.tree.items()
+                ],
+            )
+        for unmounted in structure.unmounted:
+            self._drop(unmounted.identity)
 
     def _drop(self, identity: int) -> None:
         for table in ("keys", "held"):
