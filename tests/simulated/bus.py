@@ -40,11 +40,13 @@ class SimulatedBus:
         self,
         dispatch: Callable[[Call], Awaitable[None] | None],
         on_vanished: Callable[[str], None],
+        on_reading: Callable[[bool], None],
         received: Callable[[Signal], None],
         answered: Callable[[int, Answer], None],
     ) -> None:
         self._dispatch = dispatch
         self.vanish = on_vanished
+        self._on_reading = on_reading
         self._received = received
         self._answered = answered
         self._waiting: list[Signal] = []
@@ -117,7 +119,9 @@ class SimulatedBus:
         call = Call(
             sender, path, interface, member, signature, list(body), (), self._serial, True, False
         )
+        self._on_reading(True)
         pending = self._dispatch(call)
+        self._on_reading(False)
         if pending is not None:
             self._tasks.create_task(_wait(pending))
         return call.serial

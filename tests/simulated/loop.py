@@ -45,6 +45,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Run until nothing more happens without time passing."""
         self.run_forever()
 
+    def turn(self) -> None:
+        """Run what is ready now, but nothing that comes of it."""
+        self.call_soon(self.stop)
+        self.run_forever()
+
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and do what falls due."""
         until = self._now + seconds

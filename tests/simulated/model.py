@@ -148,7 +148,9 @@ class Model:
         for place in after:
             self.tables.setdefault(place, Table())
         for place in before - after:
-            if not self._is_default(place):
+            # What lies in a directory that was closed is followed on when that opens again.
+            open_now = place.directory in self.directories | {""}
+            if open_now and not self._is_default(place):
                 self._require_whole(place)
                 del self.tables[place]
                 self._disk.forget(place.path)

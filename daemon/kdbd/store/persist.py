@@ -9,7 +9,9 @@ take place is finished at the next start from the journal's note, or by the next
 
 A staged file that the journal names is removed only once the journal names it no more. So a file
 that is neither as before nor as it was to become tells what happened: while the staged file is
-there, it was edited before it could be replaced; once that is gone, it was edited afterwards.
+there, it was edited before it could be replaced; once that is gone, it was edited afterwards. A
+file that is as before is written anew, whatever became of the staged one: somebody may have undone
+the rename by hand, but what was acknowledged must not be lost where it is only the rename that was.
 """
 
 from __future__ import annotations
