@@ -28,7 +28,8 @@ from kdbd.notify import notify
 from kdbd.pipeline import Pipeline
 from kdbd.rewriter import Rewriter
 from kdbd.store.disk import Disk, RealDisk
-from kdbd.store.journal import HistoryChange, Journal, JournalReader
+from kdbd.store.history import HistoryChange, JournalReader
+from kdbd.store.journal import Journal
 from kdbd.store.locations import DEFAULT_FILE, nearest_directory
 from kdbd.store.ownership import LOCK_FILE, Ownership
 from kdbd.store.persist import Persistence
@@ -164,7 +165,7 @@ class App:
             dispatch=self._dispatch,
             on_vanished=self._vanished,
             on_connected=lambda: None,
-            on_reading=self._stores.reading,
+            on_reading=self._stores.edits.reading,
             log=log,
         )
         self._announcer = Announcer(
@@ -200,7 +201,7 @@ class App:
             raise ResourceError(f"The journal cannot be read: {error}") from error
         for file in list(self._stores.files.values()):
             try:
-                await self._stores.refresh(file, self._pipeline)
+                await self._stores.edits.refresh(file, self._pipeline)
             except KDBError as error:
                 # What was edited cannot be stored now: whoever needs that file is told so.
                 self._log.error("file.refused", file=file.path, reason=error.reason)

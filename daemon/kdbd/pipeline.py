@@ -22,101 +22,28 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from time import monotonic, time
-from typing import Any, NamedTuple
+from typing import Any
 
 from kdb.model.errors import AccessDenied, InternalError, KDBError, LimitsExceeded, ResourceError
 from kdbd.core.commit import Caller, Commit, Draft, Origin, Rebuilt, rebuild
 from kdbd.core.database import Database
 from kdbd.core.requests import Request
 from kdbd.core.structure import is_structural
-from kdbd.core.view import Mounts
 from kdbd.files import SYNCHRONOUS_BYTES, BackendFile
+from kdbd.jobs import Flight, Job, Outcome
 from kdbd.store.journal import BackendRow
 from kdbd.store.persist import FileEdited, FileRefused, FileWrite, Persistence, Replaced
 from kdbd.stores import Stores
 from kdbd.worker import Worker
 
-__all__ = ["MAX_WAITING", "SLICE_S", "Outcome", "Pipeline"]
+__all__ = ["MAX_WAITING", "SLICE_S", "Pipeline"]
 
 # Long work lets others go on after this time.
 SLICE_S = 0.005
 
 # Requests that wait; each holds its caller's keys. A client has about 100 calls in flight.
 MAX_WAITING = 10_000
-
-
-class Outcome(NamedTuple):
-    """What a request came to: its revision (of an empty change set the one it told), its answer."""
-
-    revision: int
-    answer: Any
-    commit: Commit | None
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    request: Request
-    caller: Caller
-    origin: Origin
-    reason: str
-    alone: bool
-    future: asyncio.Future[Outcome]
-    note: Callable[[Draft, int], BackendRow] | None = None
-    taken_in: Callable[[BackendRow], None] | None = None
-    row: BackendRow | None = None
-    draft: Draft | None = None
-    error: KDBError | None = None
-    commit: Commit | None = None
-    structure: tuple[dict[str, Mounts], dict[int, BackendFile]] | None = None
-    landed: asyncio.Event | None = None
-
-    def reset(self) -> None:
-        """Forget what the request came to; it is prepared anew."""
-        self.draft = self.error = self.row = self.commit = self.structure = None
-        self.land()
-
-    def land(self) -> None:
-        """Let go on what waits for the end of this, whatever it is."""
-        if self.landed is not None:
-            self.landed.set()
-            self.landed = None
-
-    @property
-    def rests_on_damage(self) -> bool:
-        """Tell whether a file that is to be changed was found damaged after this was prepared."""
-        if self.commit is None or self.note is not None:
-            return False
-        return any(
-            change.stored and change.backend.damage is not None for change in self.commit.changes
-        )
-
-    def answer(self) -> None:
-        """Answer the caller, who may have gone meanwhile, with what the request came to."""
-        if self.error is not None:
-            self.fail(self.error)
-            return
-        assert self.draft is not None
-        if self.taken_in is not None and self.row is not None:
-            self.taken_in(self.row)
-        revision = self.draft.unchanged_revision if self.commit is None else self.commit.revision
-        if not self.future.done():
-            self.future.set_result(Outcome(revision, self.draft.answer, self.commit))
-
-    def fail(self, error: KDBError) -> None:
-        """Answer the caller with an error."""
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A batch on its way to the disk."""
-
-    jobs: list[_Job]
-    files: list[BackendFile]
-    news: list[BackendFile]
 
 
 class Pipeline:
@@ -143,12 +70,12 @@ class Pipeline:
         self._log = log
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._merging: deque[_Job] = deque()
-        self._waiting: deque[_Job] = deque()
-        self._slicing: tuple[_Job, Generator[None, None, None]] | None = None
-        self._prepared: list[_Job] = []
-        self._flight: _Flight | None = None
-        self._alone: _Job | None = None
+        self._merging: deque[Job] = deque()
+        self._waiting: deque[Job] = deque()
+        self._slicing: tuple[Job, Generator[None, None, None]] | None = None
+        self._prepared: list[Job] = []
+        self._flight: Flight | None = None
+        self._alone: Job | None = None
         self._admitting = False
         self._refreshing = 0
         self._boarding = False
@@ -168,7 +95,7 @@ class Pipeline:
         """Queue a request; its future has the outcome once it is durable, or the error."""
         if len(self._waiting) >= MAX_WAITING:
             raise LimitsExceeded("Too many writes wait to be stored. Try again in a moment")
-        job = _Job(request, caller, origin, reason, alone, self._loop.create_future())
+        job = Job(request, caller, origin, reason, alone, self._loop.create_future())
         self._waiting.append(job)
         self._advance()
         return job.future
@@ -186,7 +113,7 @@ class Pipeline:
         soon as readers see it, before anything else goes on.
         """
         future = self._loop.create_future()
-        job = _Job(request, Caller(), "file", "", True, future, note, taken_in)
+        job = Job(request, Caller(), "file", "", True, future, note, taken_in)
         self._merging.append(job)
         self._advance()
         return future
@@ -229,7 +156,7 @@ class Pipeline:
             self._boarding = True
             self._loop.call_soon(self._take_off)
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         """Take the job that is to be prepared now, if there is one."""
         queue = self._merging or self._waiting
         if not queue or (self._refreshing and not self._merging):
@@ -266,7 +193,7 @@ class Pipeline:
         if self._slicing is None:
             self._advance()
 
-    def _prepare(self, job: _Job) -> Generator[None, None, None]:
+    def _prepare(self, job: Job) -> Generator[None, None, None]:
         draft = Draft([])
         try:
             job.draft = draft = yield from self._database.draft(job.request)
@@ -298,7 +225,7 @@ class Pipeline:
         else:
             self._prepared.append(job)
 
-    async def _restructure(self, job: _Job) -> None:
+    async def _restructure(self, job: Job) -> None:
         """Complete a commit that changes what is mounted, then send it on its way."""
         assert job.commit is not None
         landed = job.landed = asyncio.Event()
@@ -316,7 +243,7 @@ class Pipeline:
                 # No directory may come or go between this and what is mounted then.
                 await landed.wait()
 
-    def _give_up(self, job: _Job, error: KDBError) -> None:
+    def _give_up(self, job: Job, error: KDBError) -> None:
         self._database.forget()
         self._alone = None
         job.fail(error)
@@ -345,7 +272,7 @@ class Pipeline:
             if job.structure is not None
             for file in job.structure[1].values()
         ]
-        self._flight = _Flight(jobs, files, news)
+        self._flight = Flight(jobs, files, news)
         landing = self._worker.run(self._persist, commits, writes, rows)
         landing.add_done_callback(self._landed)
 
@@ -415,17 +342,17 @@ class Pipeline:
             job.land()
         self._advance()
 
-    def _refused(self, jobs: list[_Job], failure: Exception) -> None:
+    def _refused(self, jobs: list[Job], failure: Exception) -> None:
         """Deal with a batch that never was."""
         if isinstance(failure, FileEdited):
-            concerned = [job for job in jobs if _changes(job, failure.identity)]
+            concerned = [job for job in jobs if job.changes(failure.identity)]
             self._anew(jobs)
             self._refreshing += 1
             self._tasks.create_task(self._refresh(failure.identity, concerned))
             return
         if isinstance(failure, FileRefused):
             identity = failure.row.identity
-            self._fail(jobs, [job for job in jobs if _changes(job, identity)], _refusal(failure))
+            self._fail(jobs, [job for job in jobs if job.changes(identity)], _refusal(failure))
             return
         error: KDBError
         if isinstance(failure, sqlite3.Error):
@@ -437,13 +364,13 @@ class Pipeline:
             error = InternalError("kdbd failed to store this; its log tells more")
         self._fail(jobs, [job for job in jobs if job.commit is not None], error)
 
-    def _fail(self, jobs: list[_Job], at_fault: list[_Job], error: KDBError) -> None:
+    def _fail(self, jobs: list[Job], at_fault: list[Job], error: KDBError) -> None:
         """Answer the jobs whose fault it was; redo the others."""
         self._anew([job for job in jobs if job not in at_fault])
         for job in at_fault:
             job.fail(error)
 
-    def _anew(self, jobs: list[_Job]) -> None:
+    def _anew(self, jobs: list[Job]) -> None:
         """Prepare these jobs, and all that were prepared on top, once more."""
         again = [*jobs, *self._prepared]
         self._prepared = []
@@ -458,7 +385,7 @@ class Pipeline:
         self._merging.extendleft(job for job in reversed(again) if job.note is not None)
         self._waiting.extendleft(job for job in reversed(again) if job.note is None)
 
-    async def _refresh(self, identity: int, concerned: list[_Job]) -> None:
+    async def _refresh(self, identity: int, concerned: list[Job]) -> None:
         """Merge an edited file before the batch that was to replace it goes on.
 
         If that fails, so do those who wanted to change it: the file would refuse them for ever.
@@ -466,7 +393,7 @@ class Pipeline:
         try:
             file = self._stores.files.get(identity)
             if file is not None:
-                await self._stores.refresh(file, self)
+                await self._stores.edits.refresh(file, self)
         except KDBError as error:
             for job in concerned:
                 self._waiting.remove(job)
@@ -477,7 +404,7 @@ class Pipeline:
 
     # Applying, replying, announcing
 
-    def _apply(self, flight: _Flight, replaced: list[Replaced], rebuilt: Rebuilt) -> None:
+    def _apply(self, flight: Flight, replaced: list[Replaced], rebuilt: Rebuilt) -> None:
         for file, outcome in zip(flight.files, replaced, strict=True):
             file.replaced(outcome)
             if outcome.error is not None:
@@ -496,13 +423,6 @@ class Pipeline:
             job.answer()
         if commits:
             self._loop.call_soon(self._announce, commits)
-
-
-def _changes(job: _Job, identity: int) -> bool:
-    """Tell whether a job changes keys of this backend."""
-    return job.commit is not None and any(
-        change.backend.identity == identity for change in job.commit.changes
-    )
 
 
 def _refusal(refused: FileRefused) -> KDBError:

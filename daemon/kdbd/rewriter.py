@@ -121,9 +121,9 @@ class Rewriter:
         """Write one file; tell whether it is whole."""
         for _ in range(_ATTEMPTS):
             try:
-                await self._stores.refresh(file, self._pipeline)
+                await self._stores.edits.refresh(file, self._pipeline)
                 async with file.rewriting:
-                    if not self._stores.holds(file) or not file.dirty or file.in_batch:
+                    if not self._stores.edits.holds(file) or not file.dirty or file.in_batch:
                         return not file.dirty
                     await self._attempt(file)
             except KDBError as error:

@@ -1,9 +1,6 @@
-"""The stores: which backends there are, where their files lie, and whether these were edited.
+"""The stores: which backends there are, and where their files lie.
 
-Every access first looks at the state of the files it touches (one stat each, about 1.5 us): a file
-that somebody edited is read and merged before the access goes on, a damaged one answers it, a
-mended one is picked up. Only what is about to be written, or was never read, is read here; all
-reading and writing is the worker's.
+Whether somebody edited these is seen by ``Stores.edits``; all reading and writing is the worker's.
 """
 
 from __future__ import annotations
@@ -11,23 +8,20 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from time import time
-from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sortedcontainers import SortedDict
 
 from kdb.model.content import Content
 from kdb.model.errors import (
     AccessDenied,
-    InstallationError,
     InterfaceError,
     KDBError,
     ResourceError,
     SemanticError,
-    SyntacticError,
 )
 from kdb.model.names import (
     Namespace,
@@ -40,19 +34,17 @@ from kdb.model.names import (
 )
 from kdbd.constants import built_in
 from kdbd.core.backend import Backend
-from kdbd.core.commit import Commit, Draft
+from kdbd.core.commit import Commit
 from kdbd.core.database import Database
-from kdbd.core.merge import merge_file, same, unwritten_after
+from kdbd.core.merge import same
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declared
-from kdbd.core.requests import Request, Slices
 from kdbd.core.structure import complete, specs_after
 from kdbd.core.view import Mounts, View, root_name
+from kdbd.edits import Damaged, Edits, lacking, unreadable
 from kdbd.files import BackendFile
-from kdbd.store import dump
-from kdbd.store.disk import Disk, FileStat
 from kdbd.store.journal import BackendRow, Journal
 from kdbd.store.locations import DEFAULT_FILE, ELEKTRA_FILE, Locations
-from kdbd.store.persist import FileEdited, FileRefused, Persistence, digest_of
+from kdbd.store.persist import FileEdited, FileRefused, Persistence
 from kdbd.worker import Worker
 
 __all__ = ["Stores"]
@@ -61,26 +53,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ELEKTRA = unescape("system:/elektra")
-
-# A file that could not be read, though it did not change, is tried again after this.
-READ_AGAIN_S = 1.0
-
-
-class Merging(Protocol):
-    """What stores need of the commit pipeline."""
-
-    def merge(
-        self,
-        request: Request,
-        note: Callable[[Draft, int], BackendRow],
-        taken_in: Callable[[BackendRow], None],
-    ) -> asyncio.Future[Any]:
-        """Commit what a file was edited to, before all that waits.
-
-        ``note`` answers what the journal is to know of the file after the draft is committed as
-        that revision, or after that revision where the draft is empty. ``taken_in`` gets this as
-        soon as readers see it, before anything else goes on.
-        """
 
 
 class Stores:
@@ -91,12 +63,12 @@ class Stores:
     ) -> None:
         self.locations = locations
         self.files: dict[int, BackendFile] = {}
+        self.edits = Edits(self.files, persistence, worker, log)
+        self._ask = self.edits.ask
         self._persistence = persistence
-        self._disk: Disk = persistence.disk
         self._journal: Journal = persistence.journal
         self._worker = worker
         self._log = log
-        self._loop = asyncio.get_running_loop()
         self._rows: dict[tuple[bytes, str, str], BackendRow] = {}
         self._defaults: dict[Namespace, BackendFile] = {}
         self._elektra: BackendFile | None = None
@@ -104,8 +76,6 @@ class Stores:
         # What a directory's .dir may hold, any of which makes it one that has the file.
         self.directory_files: Sequence[str] = (DEFAULT_FILE,)
         self.database: Database
-        # Of the calls that one read of the bus brought, the files that were looked at already.
-        self._looked_at: set[int] | None = None
         # Held while what is mounted changes, or a directory comes or goes.
         self.changing = asyncio.Lock()
 
@@ -133,7 +103,7 @@ class Stores:
         roots = await self._roots(specs, (), loaded)
         self.files.update(loaded)
         self.directory_files = _directory_files(specs)
-        self.database = Database(revision, roots)
+        self.database = self.edits.database = Database(revision, roots)
         return self.database
 
     async def _load(
@@ -153,8 +123,8 @@ class Stores:
         backend = Backend(row.identity, mountpoint, directory)
         keys, unwritten = await self._ask(self._read_journal, row)
         backend.tree = SortedDict(keys)
-        lacking = _lacking(backend, unwritten)
-        file = BackendFile(backend, row, default, writable=True, unwritten=lacking, news=True)
+        unwritten = lacking(backend, unwritten)
+        file = BackendFile(backend, row, default, writable=True, unwritten=unwritten, news=True)
         self._judge(file)
         return file
 
@@ -176,16 +146,6 @@ class Stores:
         for file in self.files.values():
             if file.backend.directory == directory:
                 self._judge(file)
-
-    async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Ask the journal; raise ResourceError where it refuses."""
-        try:
-            return await self._worker.run(function, *args, **kwargs)
-        except sqlite3.Error as error:
-            raise ResourceError(
-                f"The journal refused: {error}. Make room, then try again",
-                configfile=self._journal.path,
-            ) from error
 
     def _declarations(self) -> tuple[list[MountSpec], list[KDBError]]:
         """Answer the mountpoints that are declared, also while the file of that is damaged."""
@@ -303,16 +263,16 @@ class Stores:
         keys: Mapping[bytes, Content] = {}
         digest = b""
         try:
-            found = await self._worker.run(self._read, empty, file.backend.mountpoint)
+            found = await self._worker.run(self.edits.read, empty, file.backend.mountpoint)
             file.stat, digest, keys = found.stat, found.digest, found.keys or {}
         except OSError as error:
             if strict:
-                raise ResourceError(_unreadable(file, error), configfile=file.path) from error
-            self._cannot_read(file, error)
-        except _Damaged as damaged:
+                raise ResourceError(unreadable(file, error), configfile=file.path) from error
+            self.edits.cannot_read(file, error)
+        except Damaged as damaged:
             if strict:
                 raise damaged.error from None
-            self._damage(file, damaged.stat, damaged.error)
+            self.edits.damage(file, damaged.stat, damaged.error)
         file.backend.tree = SortedDict(
             (name, content._replace(revision=revision)) for name, content in keys.items()
         )
@@ -445,175 +405,7 @@ class Stores:
                 else:
                     del self._rows[backend.mountpoint, directory, file.path]
 
-    def holds(self, file: BackendFile) -> bool:
-        """Tell whether the file is still that of a backend."""
-        return self.files.get(file.row.identity) is file
-
-    # Edited files
-
-    def reading(self, begins: bool) -> None:
-        """Look at each file once until this ends: all these calls were sent before that look."""
-        self._looked_at = set() if begins else None
-
-    def stale(self, backends: Iterable[Backend]) -> list[BackendFile]:
-        """Answer the files, among the backends', that differ from what is known of them."""
-        found = []
-        for backend in backends:
-            if self._looked_at is not None and backend.identity in self._looked_at:
-                continue
-            file = self.files.get(backend.identity)
-            if file is None or file.writing is not None or file.in_batch:
-                continue
-            if isinstance(backend.damage, InstallationError):
-                continue
-            try:
-                changed = self._disk.stat(file.path) != file.stat
-            except OSError:
-                changed = file.retry_at is None
-            if changed or (file.retry_at is not None and self._loop.time() >= file.retry_at):
-                found.append(file)
-            elif self._looked_at is not None:
-                self._looked_at.add(backend.identity)
-        return found
-
-    async def refresh(self, file: BackendFile, pipeline: Merging) -> None:
-        """Take in what a file holds now: merge it, or note that it is damaged.
-
-        Raises ResourceError where what it holds cannot be stored now.
-        """
-        async with file.refreshing:
-            if not self.holds(file) or file.writing is not None:
-                return
-            if not self.stale([file.backend]):
-                return
-            try:
-                found = await self._ask(self._read, file.row, file.backend.mountpoint)
-            except OSError as error:
-                self._cannot_read(file, error)
-                return
-            except _Damaged as damaged:
-                self._damage(file, damaged.stat, damaged.error)
-                return
-            if found.unwritten is not None:
-                file.row = found.row
-                file.news = True
-                file.unwritten = _lacking(file.backend, found.unwritten)
-            if found.keys is None:
-                self._taken_in(file, found)
-                return
-            keys = found.keys
-
-            def note(draft: Draft, revision: int) -> BackendRow:
-                merged = {change.name for change in draft.changes}
-                return replace(
-                    found.row,
-                    digest=found.digest,
-                    written=revision,
-                    next_digest=None,
-                    next_written=None,
-                    next_temporary=None,
-                    held={
-                        name: held
-                        for name, held in unwritten_after(
-                            file.backend, keys, file.unwritten
-                        ).items()
-                        if name not in merged
-                    },
-                )
-
-            def taken_in(row: BackendRow) -> None:
-                file.unwritten = unwritten_after(file.backend, keys, file.unwritten)
-                file.row = row
-                file.news = True
-                self._taken_in(file, found)
-
-            await pipeline.merge(partial(self._merge, file, keys), note, taken_in)
-
-    def _merge(
-        self, file: BackendFile, keys: Mapping[bytes, Content], revision: int
-    ) -> Draft | Slices:
-        """Draft a merge against what is mounted when its turn has come."""
-        mountpoint, directory = file.backend.mountpoint, file.backend.directory
-        mounts = self.database.roots.get(root_name(namespace(mountpoint), directory))
-        if mounts is None or not self.holds(file):
-            return Draft([])
-        return merge_file(keys, file.backend, file.unwritten, mounts)(revision)
-
-    def _taken_in(self, file: BackendFile, found: _Found) -> None:
-        file.stat = found.stat
-        file.retry_at = None
-        if not isinstance(file.backend.damage, InstallationError):
-            file.backend.damage = None
-
-    def _read(self, row: BackendRow, mountpoint: bytes) -> _Found:
-        """Read a file, in the writer's thread. Raises OSError, _Damaged and sqlite3.Error."""
-        found = self._disk.read(row.path)
-        stat, data = (None, b"") if found is None else found
-        digest = b"" if found is None else digest_of([data])
-        settled = self._persistence.settled(row, digest)
-        keys: dict[bytes, Content] | None = None
-        if digest != settled.digest:
-            try:
-                keys = {} if found is None else dict(dump.read(data, mountpoint, row.path))
-            except SyntacticError as error:
-                raise _Damaged(stat, error) from error
-        unwritten = None
-        if settled is not row:
-            unwritten = self._journal.unwritten(settled)
-        return _Found(stat, digest, keys, settled, unwritten)
-
-    def _cannot_read(self, file: BackendFile, error: OSError) -> None:
-        try:
-            stat = self._disk.stat(file.path)
-        except OSError:
-            stat = None
-        self._damage(file, stat, ResourceError(_unreadable(file, error)))
-        file.retry_at = self._loop.time() + READ_AGAIN_S
-
-    def _damage(self, file: BackendFile, stat: FileStat | None, error: KDBError) -> None:
-        error.mountpoint = escape(file.backend.mountpoint)
-        error.configfile = file.path
-        file.backend.damage = error
-        file.stat = stat
-        file.retry_at = None
-        self._log.error("file.damaged", file=file.path, reason=str(error))
-
-
-class _Found(NamedTuple):
-    """A file as it is now; no ``keys`` where it holds what it did.
-
-    ``unwritten`` is told anew where it turned out that the file had been replaced.
-    """
-
-    stat: FileStat | None
-    digest: bytes
-    keys: dict[bytes, Content] | None
-    row: BackendRow
-    unwritten: dict[bytes, Content | None] | None
-
-
-class _Damaged(Exception):  # a fact for the caller
-    def __init__(self, stat: FileStat | None, error: SyntacticError) -> None:
-        super().__init__(error)
-        self.stat = stat
-        self.error = error
-
 
 def _directory_files(specs: Iterable[MountSpec]) -> Sequence[str]:
     mounted = {spec.path for spec in specs if Namespace.DIR in spec.namespaces}
     return (DEFAULT_FILE, *sorted(path for path in mounted if not os.path.isabs(path)))
-
-
-def _unreadable(file: BackendFile, error: OSError) -> str:
-    return (
-        f"{file.path} cannot be read: {error.strerror or error}. Let kdbd read it, then try again"
-    )
-
-
-def _lacking(
-    backend: Backend, unwritten: Mapping[bytes, Content | None]
-) -> dict[bytes, Content | None]:
-    """Answer what of that a file holds otherwise than the backend."""
-    return {
-        name: held for name, held in unwritten.items() if not same(held, backend.tree.get(name))
-    }

@@ -19,8 +19,9 @@ from typing import Any, Final
 from kdbd.bus.transport import Call, Transport
 from kdbd.core.commit import Commit
 from kdbd.store.disk import FileStat, RealDisk
-from kdbd.store.journal import BackendRow, Journal, _Transaction
+from kdbd.store.journal import BackendRow, Journal
 from kdbd.store.locations import DEFAULT_FILE
+from kdbd.store.transaction import Transaction
 
 __all__ = ["FAILPOINTS", "FailingDisk", "FailingJournal", "FailingTransport", "Failpoints"]
 
@@ -181,7 +182,7 @@ class FailingJournal(Journal):
         with _Named(self, "backend"):
             return super().add_backend(mountpoint, directory, path)
 
-    def _transaction(self) -> _Transaction:
+    def _transaction(self) -> Transaction:
         self._passed("before")
         return _FailingTransaction(self._connection, self._passed)
 
@@ -204,7 +205,7 @@ class _Named:
         self._journal._kind = ""
 
 
-class _FailingTransaction(_Transaction):
+class _FailingTransaction(Transaction):
     def __init__(self, connection: sqlite3.Connection, passed: Callable[[str], None]) -> None:
         super().__init__(connection)
         self._passed = passed

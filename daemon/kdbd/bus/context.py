@@ -17,7 +17,8 @@ from kdbd.core.handles import Handle
 from kdbd.core.requests import Request
 from kdbd.core.view import View
 from kdbd.files import BackendFile
-from kdbd.pipeline import Outcome, Pipeline
+from kdbd.jobs import Outcome
+from kdbd.pipeline import Pipeline
 from kdbd.store.locations import Locations
 from kdbd.store.ownership import Ownership
 from kdbd.stores import Stores
@@ -91,13 +92,13 @@ class Context:
         self._require_fresh(backends.values())
 
     def _require_fresh(self, backends: Iterable[Backend]) -> None:
-        stale = self.stores.stale(backends)
+        stale = self.stores.edits.stale(backends)
         if stale:
             raise Await(lambda: self._refresh(stale))
 
     async def _refresh(self, files: Iterable[BackendFile]) -> None:
         for file in files:
-            await self.stores.refresh(file, self.pipeline)
+            await self.stores.edits.refresh(file, self.pipeline)
 
     def submit(
         self,

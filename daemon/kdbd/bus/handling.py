@@ -21,8 +21,8 @@ from kdbd.core.commit import Caller
 from kdbd.core.handles import Handle, parent_key
 from kdbd.core.requests import Entry, put_entries
 from kdbd.core.view import View, root_name
-from kdbd.pipeline import Outcome
-from kdbd.store.journal import JournalReader
+from kdbd.jobs import Outcome
+from kdbd.store.history import JournalReader
 from kdbd.store.locations import nearest_directory
 from kdbd.worker import Worker
 

@@ -17,7 +17,7 @@ from kdbd.bus.values import utf8_value
 from kdbd.core.handles import Handle, parent_key
 from kdbd.core.mounts import MOUNTPOINTS, declared
 from kdbd.core.view import View
-from kdbd.store.journal import HistoryChange, JournalReader
+from kdbd.store.history import HistoryChange, JournalReader
 from kdbd.worker import Worker
 
 __all__ = ["DEFAULT_LIMIT", "MAX_REPLY_BYTES", "Reading"]

@@ -14,7 +14,7 @@ from kdbd.bus.reading import Reading
 from kdbd.bus.standard import Standard
 from kdbd.bus.writing import Writing
 from kdbd.rewriter import Rewriter
-from kdbd.store.journal import JournalReader
+from kdbd.store.history import JournalReader
 from kdbd.worker import Worker
 
 __all__ = ["Service"]

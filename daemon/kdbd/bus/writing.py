@@ -16,7 +16,7 @@ from kdbd.core import requests, structure
 from kdbd.core.handles import Handle
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec
 from kdbd.core.view import View
-from kdbd.pipeline import Outcome
+from kdbd.jobs import Outcome
 from kdbd.rewriter import Rewriter
 
 __all__ = ["Writing"]

@@ -4,15 +4,6 @@ One transaction takes a batch of commits: history and present state move togethe
 A transaction that returned is on the disk (WAL, synchronous=FULL: the log is synced at each
 commit). ``secure_delete`` overwrites what is deleted, since values may be secrets.
 
-Tables
-* ``state``     one row: the last announced revision, the bytes of history.
-* ``backends``  each file: where it is, what it held when last written or read (``digest``), up to
-                which revision (``written``), and what is about to replace it (``next_…``), so that
-                a rename that a crash cut off is finished.
-* ``held``      what a file holds otherwise than the state of that revision.
-* ``keys``      the present keys of each backend.
-* ``commits``, ``changes``  the history, bounded by ``trim``.
-
 Contents are msgpack of ``[value, metadata]``: values of binary keys as bin, others as str, with
 bytes that are no UTF-8 kept by surrogateescape.
 """
@@ -22,78 +13,18 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 
 from kdb.model.content import NO_META, Content, meta
-from kdb.model.names import end_of_subtree
-from kdbd.core.commit import Caller, Commit, Kind, Structure
+from kdbd.core.commit import Commit, Structure
+from kdbd.store.schema import SCHEMA, SCHEMA_VERSION
+from kdbd.store.transaction import Transaction, connect
 
-__all__ = ["BackendRow", "HistoryChange", "HistoryCommit", "Journal", "JournalReader"]
-
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE state (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    announced INTEGER NOT NULL,
-    trimmed INTEGER NOT NULL,
-    history_bytes INTEGER NOT NULL
-);
-INSERT INTO state VALUES (1, 0, 0, 0);
-CREATE TABLE backends (
-    identity INTEGER PRIMARY KEY AUTOINCREMENT,
-    mountpoint BLOB NOT NULL,
-    directory TEXT NOT NULL,
-    path TEXT NOT NULL,
-    digest BLOB NOT NULL,
-    written INTEGER NOT NULL,
-    next_digest BLOB,
-    next_written INTEGER,
-    next_temporary TEXT,
-    UNIQUE (mountpoint, directory, path)
-);
-CREATE TABLE held (
-    backend INTEGER NOT NULL,
-    name BLOB NOT NULL,
-    content BLOB,
-    PRIMARY KEY (backend, name)
-) WITHOUT ROWID;
-CREATE TABLE keys (
-    backend INTEGER NOT NULL,
-    name BLOB NOT NULL,
-    content BLOB NOT NULL,
-    revision INTEGER NOT NULL,
-    PRIMARY KEY (backend, name)
-) WITHOUT ROWID;
-CREATE TABLE commits (
-    revision INTEGER PRIMARY KEY,
-    time REAL NOT NULL,
-    sender TEXT NOT NULL,
-    uid INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    program TEXT NOT NULL,
-    origin TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    bytes INTEGER NOT NULL
-);
-CREATE TABLE changes (
-    revision INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    backend INTEGER NOT NULL,
-    directory TEXT NOT NULL,
-    stored INTEGER NOT NULL,
-    announced INTEGER NOT NULL,
-    name BLOB NOT NULL,
-    old BLOB,
-    new BLOB,
-    PRIMARY KEY (revision, position)
-) WITHOUT ROWID;
-CREATE INDEX changes_of_backend ON changes (backend);
-"""
+__all__ = ["BackendRow", "Journal", "finished"]
 
 # What a commit's rows take beside names and contents, for the bound on the history.
 _CHANGE_BYTES = 64
@@ -120,26 +51,6 @@ class BackendRow:
     held: Mapping[bytes, Content | None] | None = None
 
 
-class HistoryChange(NamedTuple):
-    """One announced change of the history."""
-
-    revision: int
-    directory: str
-    name: bytes
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryCommit:
-    """One commit of the history."""
-
-    revision: int
-    time: float
-    caller: Caller
-    origin: str
-    reason: str
-
-
 class Journal:
     """The journal, written by one thread at a time.
 
@@ -153,7 +64,7 @@ class Journal:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise sqlite3.OperationalError(str(error)) from error
-        self._connection = _connect(path)
+        self._connection = connect(path)
         try:
             self._prepare()
         except BaseException:
@@ -167,7 +78,7 @@ class Journal:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             with self._transaction():
-                for statement in _SCHEMA.split(";\n"):
+                for statement in SCHEMA.split(";\n"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif version != SCHEMA_VERSION:
@@ -418,91 +329,8 @@ class Journal:
             self._connection.execute(f"DELETE FROM {table} WHERE backend = ?", (identity,))
         self._connection.execute("DELETE FROM backends WHERE identity = ?", (identity,))
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._connection)
-
-
-class JournalReader:
-    """Reads the history beside the writer, from another thread."""
-
-    def __init__(self, path: str) -> None:
-        self._connection = _connect(path)
-        self._connection.execute("PRAGMA query_only = ON")
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._connection.close()
-
-    def trimmed(self) -> int:
-        """Answer the last revision whose changes are gone."""
-        return int(self._connection.execute("SELECT trimmed FROM state").fetchone()[0])
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Let all that is read within be of one moment."""
-        return _Transaction(self._connection, "BEGIN")
-
-    def changes(
-        self,
-        *,
-        since: int,
-        until: int,
-        parents: Sequence[bytes],
-        limit: int = -1,
-        directory: str | None = None,
-    ) -> list[HistoryChange]:
-        """Answer announced changes of the revisions (since, until], oldest first.
-
-        Of a commit they come added, changed, removed, each in key order, as it was announced.
-        With a ``directory``, of dir:/ only what changed there.
-        """
-        ranges = " OR ".join(["(name >= ? AND name < ?)"] * len(parents))
-        bounds = [bound for parent in parents for bound in (parent, end_of_subtree(parent))]
-        everywhere = directory is None
-        rows = self._connection.execute(
-            "SELECT revision, directory, name, old IS NULL, new IS NULL FROM changes"  # constant
-            f" WHERE revision > ? AND revision <= ? AND announced AND ({ranges})"
-            " AND (? OR directory IN ('', ?))"
-            " ORDER BY revision, CASE WHEN old IS NULL THEN 0 WHEN new IS NULL THEN 2 ELSE 1 END,"
-            " name LIMIT ?",
-            (since, until, *bounds, everywhere, directory, limit),
-        )
-        return [
-            HistoryChange(
-                revision, directory, name, "added" if born else "removed" if gone else "changed"
-            )
-            for revision, directory, name, born, gone in rows
-        ]
-
-    def commits(self, *, since: int, until: int) -> list[HistoryCommit]:
-        """Answer the commits of the revisions (since, until], oldest first."""
-        rows = self._connection.execute(
-            "SELECT revision, time, sender, uid, pid, program, origin, reason FROM commits"
-            " WHERE revision > ? AND revision <= ? ORDER BY revision",
-            (since, until),
-        )
-        return [
-            HistoryCommit(revision, time, Caller(sender, uid, pid, program), origin, reason)
-            for revision, time, sender, uid, pid, program, origin, reason in rows
-        ]
-
-
-class _Transaction:
-    """BEGIN to COMMIT; whatever fails, also COMMIT itself, is rolled back."""
-
-    def __init__(self, connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> None:
-        self._connection = connection
-        self._begin = begin
-
-    def __enter__(self) -> None:
-        self._connection.execute(self._begin)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+    def _transaction(self) -> Transaction:
+        return Transaction(self._connection)
 
 
 def finished(row: BackendRow) -> BackendRow:
@@ -518,11 +346,6 @@ def finished(row: BackendRow) -> BackendRow:
         next_temporary=None,
         held={},
     )
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    # One connection is used by one thread at a time; which one may change.
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
 
 
 def _pack(content: Content) -> bytes:

@@ -13,14 +13,8 @@ from refusing_system import file_size_limit
 from kdb.model.content import Content
 from kdbd.core.backend import Backend
 from kdbd.core.commit import Caller, Commit, KeyChange, Structure
-from kdbd.store.journal import (
-    BackendRow,
-    HistoryChange,
-    HistoryCommit,
-    Journal,
-    JournalReader,
-    finished,
-)
+from kdbd.store.history import HistoryChange, HistoryCommit, JournalReader
+from kdbd.store.journal import BackendRow, Journal, finished
 
 USER = key("user:/")
 CALLER = Caller(":1.7", 1000, 42, "kdb")

@@ -13,7 +13,8 @@ from refusing_system import file_size_limit
 from kdbd.core.backend import Backend
 from kdbd.core.commit import Caller, Commit, KeyChange, Structure
 from kdbd.store.disk import RealDisk
-from kdbd.store.journal import BackendRow, Journal, JournalReader
+from kdbd.store.history import JournalReader
+from kdbd.store.journal import BackendRow, Journal
 from kdbd.store.persist import (
     FileEdited,
     FileRefused,
