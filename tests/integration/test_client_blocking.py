@@ -66,6 +66,20 @@ def test_what_would_change_is_told_and_not_done(db):
     assert stored(db) == {"user:/a": "1"}
 
 
+def test_of_many_keys_too_it_is_told_what_would_change(db):
+    ks = kdb.KeySet()
+    db.get(ks, "user:/")
+    ks.extend(kdb.Key(f"user:/{number:05}", "1") for number in range(20_000))
+    db.set(ks, "user:/")
+    db.get(ks, "user:/")
+    for key in ks:
+        key.value = "2"
+    diff = db.calculateChanges(ks, "user:/")
+    assert (len(diff.getAddedKeys()), len(diff.getRemovedKeys())) == (0, 0)
+    assert values(diff.getModifiedKeys()) == {f"user:/{number:05}": "1" for number in range(20_000)}
+    assert set(stored(db).values()) == {"1"}
+
+
 def test_one_string_is_set_and_looked_up(db):
     revision = db.set_string("user:/a", "1")
     assert db.set_string("/a", "2") == revision + 1

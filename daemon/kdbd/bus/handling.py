@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kdb import memfd, wire
@@ -17,9 +17,9 @@ from kdbd.bus.context import Context
 from kdbd.bus.dispatch import Await, Later, Reply
 from kdbd.bus.objects import Handles
 from kdbd.bus.values import block_data
-from kdbd.core.commit import Caller
+from kdbd.core.commit import Caller, KeyChange
 from kdbd.core.handles import Handle, parent_key
-from kdbd.core.requests import Entry, put_entries
+from kdbd.core.requests import Entry, compare_entries, put_entries
 from kdbd.core.view import View, root_name
 from kdbd.jobs import Outcome
 from kdbd.store.history import JournalReader
@@ -158,16 +158,19 @@ class Handling:
     async def _set_large(
         self, handle: Handle, caller: Caller, key: bytes, block: bytes
     ) -> Sequence[Any]:
+        return await self._submit(handle, caller, key, await self._unpack(handle, key, block))
+
+    async def _unpack(self, handle: Handle, key: bytes, block: bytes) -> list[Entry]:
+        """Answer what a large block has for a parent, with the files there as they are now."""
         changes = await self._context.unhurried.run(wire.unpack_changes, block)
-        entries = await self._context.unhurried.run(_entries, changes, key)
+        entries: list[Entry] = await self._context.unhurried.run(_entries, changes, key)
         while True:
             try:
                 self._context.fresh_below(handle.view, key)
             except Await as pending:
                 await pending.what()
             else:
-                break
-        return await self._submit(handle, caller, key, entries)
+                return entries
 
     def _submit(
         self, handle: Handle, caller: Caller, key: bytes, entries: list[Entry]
@@ -189,14 +192,21 @@ class Handling:
     ) -> Any:
         key = self._settable(handle, parent)
         block = block_data(data, indices, call.fds)
+        if len(block) > _AT_ONCE_BYTES:
+            return self._diff_large(handle, key, block)
         entries = _entries(wire.unpack_changes(block), key)
         self._context.fresh_names(handle.view, [entry.name for entry in entries])
         draft = self._context.database.drafted(put_entries(handle.view, entries))
-        difference = {
-            change.name: Change(change.old, change.new)
-            for change in sorted(draft.changes, key=lambda change: change.name)
-        }
-        return _block_reply((), wire.pack_diff(difference), ())
+        return _block_reply((), _pack_difference(draft.changes), ())
+
+    async def _diff_large(self, handle: Handle, key: bytes, block: bytes) -> Reply:
+        """Compare in slices, in the pipeline: no commit may come between these."""
+        entries = await self._unpack(handle, key, block)
+        outcome = await self._context.pipeline.submit(
+            compare_entries(handle.view, entries), Caller()
+        )
+        data = await self._context.unhurried.run(_pack_difference, outcome.answer)
+        return _block_reply((), data, ())
 
     def _settable(self, handle: Handle, parent: str) -> bytes:
         key = parent_key(unescape(parent))
@@ -256,6 +266,15 @@ def _entries(changes: list[tuple[bytes, Content | None, int]], parent: bytes) ->
         if is_below_or_same(compared, parent):
             entries.append(Entry(name, content, base))
     return entries
+
+
+def _pack_difference(changes: Iterable[KeyChange]) -> bytes:
+    return wire.pack_diff(
+        {
+            change.name: Change(change.old, change.new)
+            for change in sorted(changes, key=lambda change: change.name)
+        }
+    )
 
 
 def _set_answer(outcome: Outcome) -> Sequence[Any]:

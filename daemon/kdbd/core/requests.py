@@ -30,6 +30,7 @@ __all__ = [
     "Request",
     "Slices",
     "apply_all",
+    "compare_entries",
     "put",
     "put_entries",
     "remove",
@@ -248,7 +249,7 @@ def apply_all(
     return request
 
 
-def put_entries(view: View, entries: Iterable[Entry]) -> Request:
+def put_entries(view: View, entries: Iterable[Entry]) -> Callable[[int], Slices]:
     """Bring the entries of a handle's set in, each against the revision that it replaces.
 
     The answer maps each put key that already was as asked to its present revision.
@@ -274,6 +275,17 @@ def put_entries(view: View, entries: Iterable[Entry]) -> Request:
         if conflicts:
             raise _conflicting(conflicts)
         return Draft(changes, answer=present)
+
+    return request
+
+
+def compare_entries(view: View, entries: Iterable[Entry]) -> Request:
+    """Work out what ``put_entries`` would change, and answer that instead of changing it."""
+    put = put_entries(view, entries)
+
+    def request(revision: int) -> Slices:
+        draft = yield from put(revision)
+        return Draft([], answer=draft.changes)
 
     return request
 

@@ -32,6 +32,7 @@ from kdbd.core.requests import (
     SLICE_KEYS,
     Entry,
     apply_all,
+    compare_entries,
     put,
     put_entries,
     remove,
@@ -642,6 +643,14 @@ def test_entries_with_the_right_base_are_changes():
         ],
         answer={},
     )
+
+
+def test_entries_are_compared_and_nothing_is_changed():
+    old = content("1", revision=3)
+    view = stores({"user:/a": old, "user:/b": old})
+    entries = [Entry(key("user:/a"), content("2"), 3), Entry(key("user:/b"), content("1"), 3)]
+    changes = [change(view, "user:/a", old, content("2", revision=REVISION))]
+    assert drafted(compare_entries(view, entries)) == Draft([], answer=changes)
 
 
 def test_entries_that_are_as_asked_are_no_change_whatever_their_base():
