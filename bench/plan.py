@@ -13,6 +13,7 @@ WORK: Final = {
     "get": "GetString by a blocking client",
     "handle-get": "a handle's get of all keys, and again unchanged",
     "handle-set": "a handle's set that changes one of all keys",
+    "beside": "what others wait while all keys are set at once",
     "rewriting": "sets while the default file is being rewritten",
     "signal": "from a set's reply to the signal at a subscriber",
     "memory": "memory empty and with all keys",

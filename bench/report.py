@@ -51,6 +51,8 @@ _KINDS: Final = (
         ("libelek", 363.0),
     ),
     _Kind("handle-set-cpu", "  its CPU in the service: ms", {None: _at_most(2)}),
+    _Kind("beside-get", "longest get while all are set: ms", {None: _at_most(50)}),
+    _Kind("beside-set", "longest set meanwhile: ms", {None: _at_most(1_000)}),
     _Kind("rewriting", "set p99, file rewritten: ms", {None: _at_most(10)}),
     _Kind("signal", "reply to signal: ms", {None: _at_most(1)}),
     _Kind("signal-from-call", "  call to signal: ms"),

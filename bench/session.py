@@ -11,6 +11,7 @@ from typing import Final
 import calls
 import keysets
 import state
+from beside import beside
 from calls import Clock
 from figures import Figure
 from plan import Plan
@@ -28,7 +29,8 @@ _AT_EACH_SIZE: Final = {
     "small": {"set", "throughput", "get", "signal"},
     "middle": {"set", "get"},
     "large": {
-        "set", "throughput", "get", "signal", "handle-get", "handle-set", "rewriting", "memory",
+        "set", "throughput", "get", "signal", "handle-get", "handle-set", "beside", "rewriting",
+        "memory",
         "start",
     },
     "huge": {"set"},
@@ -87,6 +89,8 @@ class Session:
         if "handle-set" in work and kdbd:
             pair = keysets.handle_set(running, keys, plan, clock)
             self._pair("handle-set", "handle-set-cpu", pair)
+        if "beside" in work and kdbd:
+            self._pair("beside-get", "beside-set", beside(running, plan, clock))
         if "set" in work:
             self._pair("set", "set-cpu", calls.set_string(running, keys, plan, clock))
         if "signal" in work:

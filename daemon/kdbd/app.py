@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sqlite3
@@ -24,6 +23,7 @@ from kdbd.bus.transport import Call, Transport
 from kdbd.configuration import Configuration
 from kdbd.core.backend import Backend
 from kdbd.core.commit import Commit, KeyChange
+from kdbd.garbage import Garbage
 from kdbd.notify import notify
 from kdbd.pipeline import Pipeline
 from kdbd.rewriter import Rewriter
@@ -50,12 +50,6 @@ _TRIM_AFTER_CHANGES = 10_000
 _RETIRE_AGAIN_S = 1.0
 
 
-def _freeze() -> None:
-    """Let the garbage collector never again look at what lasts as long as the process."""
-    gc.collect()
-    gc.freeze()
-
-
 class App:
     """One kdbd. What it needs of the world are ports: disk, journal, bus, threads, clock."""
 
@@ -70,7 +64,7 @@ class App:
         transport: Callable[..., Transport] = Transport,
         make_worker: Callable[[str], Worker] = Worker,
         clock: Callable[[], float] = monotonic,
-        freeze: Callable[[], None] = _freeze,
+        garbage: Garbage | None = None,
     ) -> None:
         self._configuration = configuration
         self._log = log
@@ -80,7 +74,7 @@ class App:
         self._make_transport = transport
         self._make_worker = make_worker
         self._clock = clock
-        self._freeze = freeze
+        self._garbage = garbage if garbage is not None else Garbage()
         self._ownership = Ownership()
         self._stopping = asyncio.Event()
         self._retiring = asyncio.Event()
@@ -207,7 +201,7 @@ class App:
                 self._log.error("file.refused", file=file.path, reason=error.reason)
         await self._catch_up()
         self._rewriter.notice()
-        self._freeze()
+        self._garbage.started()
         ready = asyncio.Event()
         serving = [
             tasks.create_task(self._transport.run(ready.set)),
@@ -263,7 +257,9 @@ class App:
     def _announce(self, commits: Sequence[Commit]) -> None:
         self._announcer.announce(commits)
         self._rewriter.notice()
-        self._untrimmed += sum(len(commit.changes) for commit in commits)
+        changes = sum(len(commit.changes) for commit in commits)
+        self._garbage.changed(changes)
+        self._untrimmed += changes
         if self._untrimmed >= _TRIM_AFTER_CHANGES:
             self._untrimmed = 0
             self._trimming.set()

@@ -11,11 +11,9 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from time import perf_counter, time
 from typing import Any
 
-from kdb.model.content import Content
 from kdb.model.errors import KDBError, ResourceError
 from kdbd.core.database import Database
 from kdbd.files import SYNCHRONOUS_BYTES, BackendFile
@@ -174,22 +172,19 @@ class Rewriter:
 
     async def _chunks(self, file: BackendFile) -> list[bytes]:
         """Format the state as it was when this began."""
-        backend = file.backend
-        writer = dump.Writer(backend.mountpoint)
+        writer = dump.Writer(file.backend.mountpoint)
         chunks: list[bytes] = []
-        start = backend.mountpoint
-        while True:
+        # Of each of these names the state then is here, or in what was changed since.
+        names = list(file.backend.tree)
+        for at in range(0, len(names), _SLICE_KEYS):
             began = self._clock()
-            names = list(islice(backend.names(start, backend.end), _SLICE_KEYS))
-            end = names[-1] + b"\0" if len(names) == _SLICE_KEYS else backend.end
-            records = [
-                writer.entry_bytes(name, content)
-                for name, content in _as_of_the_beginning(file, names, start, end)
-            ]
-            chunks += [b"".join(records)] if records else []
-            if end == backend.end:
-                break
-            start = end
+            tree, since = file.backend.tree, file.unwritten
+            records = []
+            for name in names[at : at + _SLICE_KEYS]:
+                content = since[name] if name in since else tree[name]
+                assert content is not None
+                records.append(writer.entry_bytes(name, content))
+            chunks.append(b"".join(records))
             await self._rest(_REST * (self._clock() - began))
         return [dump.HEADER, *chunks, dump.END] if chunks else []
 
@@ -203,21 +198,6 @@ class Rewriter:
                 await self._hurry.wait()
         except TimeoutError:
             return
-
-
-def _as_of_the_beginning(
-    file: BackendFile, names: list[bytes], start: bytes, end: bytes
-) -> Iterable[tuple[bytes, Content]]:
-    tree, since = file.backend.tree, file.unwritten
-    if not since:
-        return [(name, tree[name]) for name in names]
-    changed = {name for name in since if start <= name < end}
-    found = []
-    for name in sorted({*names, *changed}):
-        content = since[name] if name in changed else tree[name]
-        if content is not None:
-            found.append((name, content))
-    return found
 
 
 def _unwritten(file: BackendFile, error: Exception) -> Exception:

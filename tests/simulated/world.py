@@ -38,6 +38,7 @@ from kdbd.app import App
 from kdbd.configuration import Configuration
 from kdbd.core.commit import Commit
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declare
+from kdbd.garbage import Garbage
 from kdbd.store import dump
 from kdbd.store.journal import BackendRow
 from kdbd.store.locations import DEFAULT_FILE, ELEKTRA_FILE, Locations
@@ -221,7 +222,9 @@ class World:
             transport=self._make_bus,  # type: ignore[arg-type]  # as far as it is used
             make_worker=self._make_worker,  # type: ignore[arg-type, return-value]
             clock=self._clock(),
-            freeze=lambda: None,
+            garbage=Garbage(
+                collect=lambda: None, freeze=lambda: None, set_threshold=lambda *_: None
+            ),
         )
         self._main = self.loop.create_task(self.app._serve())
         try:

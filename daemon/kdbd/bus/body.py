@@ -15,7 +15,7 @@ from typing import Any
 
 from kdbd.bus import library
 
-__all__ = ["MAX_BODY_BYTES", "Malformed", "Unsendable", "decode_body", "encode_body"]
+__all__ = ["MAX_BODY_BYTES", "Malformed", "Unsendable", "decode_body", "encode_body", "is_plain"]
 
 # A system bus cuts off a service that sends more than 32 MiB, and holds what a slow caller has
 # not yet read: larger results go by memfd or in pages.
@@ -34,6 +34,11 @@ class Malformed(ValueError):
 
 class Unsendable(ValueError):
     """A message that would make the bus drop its sender; the text names the reason."""
+
+
+def is_plain(signature: str) -> bool:
+    """Tell whether bodies of a signature are taken apart at once, whatever their size."""
+    return _plain_codes(signature) is not None
 
 
 def decode_body(signature: str, body: bytes, *, little_endian: bool = True) -> list[Any]:

@@ -8,15 +8,20 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 from kdbd.bus import marshal
-from kdbd.bus.body import Malformed, decode_body
+from kdbd.bus.body import Malformed, decode_body, is_plain
 from kdbd.bus.frames import MAX_MESSAGE_BYTES, Frame
 
-__all__ = ["INTERNAL", "INTERNAL_TEXT", "Call", "Calls"]
+__all__ = ["AT_ONCE_BYTES", "INTERNAL", "INTERNAL_TEXT", "Call", "Calls"]
 
 INTERNAL = "org.libelektra.KDB1.Error.Internal"
 INTERNAL_TEXT = "kdbd met an error of its own; its log tells more"
 _LIMITS = "org.libelektra.KDB1.Error.LimitsExceeded"
 _INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
+
+# Above this size what takes long is done beside the loop, so that others are answered meanwhile.
+AT_ONCE_BYTES = 64 * 1024
+# What waits to be taken apart: one largest message, while another is at it.
+_MAX_APART_BYTES = 2 * MAX_MESSAGE_BYTES
 
 # A client keeps at most 128 calls in flight on a system bus; the benchmarks 256.
 _MAX_WAITING = 1024
@@ -61,6 +66,8 @@ class Calls:
         self._log = log
         self._headers: dict[bytes, marshal.Header] = {}
         self._waiting: dict[str, int] = {}
+        self._taking_apart = asyncio.Lock()
+        self._apart_bytes = 0
 
     def take(self, frame: Frame, connection: int, tasks: asyncio.TaskGroup) -> str:
         """Deal with one call, in a task of `tasks` where it takes time; return the sender.
@@ -113,6 +120,8 @@ class Calls:
         if self._waiting and self._waiting.get(call.sender, 0) >= _MAX_WAITING:
             self._error(call, _LIMITS, f"{_MAX_WAITING} of your calls are not answered yet")
             return None
+        if len(frame.body) > AT_ONCE_BYTES and not is_plain(call.signature):
+            return self._begin_large(call, frame)
         try:
             call.body.extend(
                 decode_body(call.signature, frame.body, little_endian=frame.little_endian)
@@ -125,6 +134,28 @@ class Calls:
         except Exception:  # noqa: BLE001 - the message boundary
             self._failed(call)
             return None
+
+    async def _begin_large(self, call: Call, frame: Frame) -> None:
+        """Take a large body apart in a thread, which needs a second for 100,000 keys."""
+        size = len(frame.body)
+        if self._apart_bytes + size > _MAX_APART_BYTES:
+            self._error(call, _LIMITS, "Too much waits to be taken in. Try again in a moment")
+            return
+        self._apart_bytes += size
+        try:
+            async with self._taking_apart:
+                body = await asyncio.to_thread(
+                    decode_body, call.signature, frame.body, little_endian=frame.little_endian
+                )
+        except Malformed as error:
+            self._error(call, _INVALID, str(error))
+            return
+        finally:
+            self._apart_bytes -= size
+        call.body.extend(body)
+        pending = self._dispatch(call)
+        if pending is not None:
+            await pending
 
     def _follow(self, call: Call, pending: Awaitable[None], tasks: asyncio.TaskGroup) -> None:
         async def answer() -> None:

@@ -81,6 +81,16 @@ class Context:
         """Make sure of the files of everything at or below a parent."""
         self._require_fresh(view.backends(parent))
 
+    async def freshen_below(self, view: View, parent: bytes) -> None:
+        """Wait until the files of everything at or below a parent are as they were read."""
+        while True:
+            try:
+                self.fresh_below(view, parent)
+            except Await as pending:
+                await pending.what()
+            else:
+                return
+
     def fresh_names(self, view: View, names: Iterable[bytes]) -> None:
         """Make sure of the files of these keys."""
         backends = {}

@@ -12,7 +12,7 @@ from kdb.model.content import Content
 from kdb.model.diff import Change
 from kdb.model.errors import AccessDenied, ConflictError, InterfaceError, LimitsExceeded
 from kdb.model.names import Namespace, escape, in_namespace, is_below_or_same, namespace, unescape
-from kdbd.bus.calls import Call
+from kdbd.bus.calls import AT_ONCE_BYTES, Call
 from kdbd.bus.context import Context
 from kdbd.bus.dispatch import Await, Later, Reply
 from kdbd.bus.objects import Handles
@@ -28,9 +28,7 @@ from kdbd.worker import Worker
 
 __all__ = ["Handling"]
 
-# Up to this size a block is packed and unpacked at once (about 2 ms), above it in the worker, so
-# that others are answered meanwhile.
-_AT_ONCE_BYTES = 64 * 1024
+# So many are packed at once (about 2 ms); more in the worker, others being answered.
 _AT_ONCE_KEYS = 1_000
 
 
@@ -149,7 +147,7 @@ class Handling:
         caller = self._context.caller(call)
         key = self._settable(handle, parent)
         block = block_data(data, indices, call.fds)
-        if len(block) > _AT_ONCE_BYTES:
+        if len(block) > AT_ONCE_BYTES:
             return self._set_large(handle, caller, key, block)
         entries = _entries(wire.unpack_changes(block), key)
         self._context.fresh_names(handle.view, [entry.name for entry in entries])
@@ -164,13 +162,8 @@ class Handling:
         """Answer what a large block has for a parent, with the files there as they are now."""
         changes = await self._context.unhurried.run(wire.unpack_changes, block)
         entries: list[Entry] = await self._context.unhurried.run(_entries, changes, key)
-        while True:
-            try:
-                self._context.fresh_below(handle.view, key)
-            except Await as pending:
-                await pending.what()
-            else:
-                return entries
+        await self._context.freshen_below(handle.view, key)
+        return entries
 
     def _submit(
         self, handle: Handle, caller: Caller, key: bytes, entries: list[Entry]
@@ -192,7 +185,7 @@ class Handling:
     ) -> Any:
         key = self._settable(handle, parent)
         block = block_data(data, indices, call.fds)
-        if len(block) > _AT_ONCE_BYTES:
+        if len(block) > AT_ONCE_BYTES:
             return self._diff_large(handle, key, block)
         entries = _entries(wire.unpack_changes(block), key)
         self._context.fresh_names(handle.view, [entry.name for entry in entries])

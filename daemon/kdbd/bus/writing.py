@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from kdb.model.content import meta
+from kdb.model.content import Content, meta
 from kdb.model.errors import InterfaceError
 from kdb.model.names import canonical, unescape
-from kdbd.bus.calls import Call
+from kdbd.bus.calls import AT_ONCE_BYTES, Call
 from kdbd.bus.context import Context, view_of
 from kdbd.bus.dispatch import Later
 from kdbd.bus.values import content
 from kdbd.core import requests, structure
+from kdbd.core.commit import Caller
 from kdbd.core.handles import Handle
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec
 from kdbd.core.view import View
@@ -23,6 +24,10 @@ __all__ = ["Writing"]
 
 Subject = View | Handle
 Answer = Later[Sequence[Any]]
+
+
+# All that a view shows.
+_ROOT = unescape("/")
 
 
 class Writing:
@@ -74,22 +79,39 @@ class Writing:
         remove: Sequence[str],
         expected: int,
         options: Mapping[str, Any],
-    ) -> Answer:
+    ) -> Any:
         view = view_of(subject)
-        puts = [(unescape(name), content(value, metadata)) for name, value, metadata in put]
-        removes = [unescape(name) for name in remove]
         reason = _reason(options)
-        names = [*(name for name, _ in puts), *removes]
         caller = self._context.caller(call)
-        self._context.fresh_names(view, names)
+        if call.size > AT_ONCE_BYTES:
+            return self._apply_large(view, caller, (put, remove), expected, reason)
+        wanted = _checked(put, remove)
+        self._context.fresh_names(view, wanted.names)
+        return self._apply(view, caller, wanted, expected, reason)
+
+    async def _apply_large(
+        self,
+        view: View,
+        caller: Caller,
+        asked: tuple[Sequence[Sequence[Any]], Sequence[str]],
+        expected: int,
+        reason: str,
+    ) -> Sequence[Any]:
+        wanted = await self._context.unhurried.run(_checked, *asked)
+        await self._context.freshen_below(view, _ROOT)
+        return await self._apply(view, caller, wanted, expected, reason)
+
+    def _apply(
+        self, view: View, caller: Caller, wanted: _Wanted, expected: int, reason: str
+    ) -> Answer:
         request = requests.apply_all(
             view,
-            puts,
-            removes,
+            wanted.puts,
+            wanted.removes,
             expected=expected,
             removed_since=self._context.database.removed_since,
         )
-        return self._context.submit(caller, view, request, names, _revision, reason=reason)
+        return self._context.submit(caller, view, request, wanted.names, _revision, reason=reason)
 
     def mount(
         self, subject: Subject, call: Call, mountpoint: str, path: str, options: Mapping[str, str]
@@ -114,6 +136,21 @@ class Writing:
     async def sync(self, subject: Subject, call: Call) -> Sequence[Any]:
         await self._rewriter.sync()
         return ()
+
+
+class _Wanted(NamedTuple):
+    """What Apply is to put and to remove, and all these names."""
+
+    puts: list[tuple[bytes, Content]]
+    removes: list[bytes]
+    names: list[bytes]
+
+
+def _checked(put: Sequence[Sequence[Any]], remove: Sequence[str]) -> _Wanted:
+    """Check Apply's arguments; raise what is wrong with them."""
+    puts = [(unescape(name), content(value, metadata)) for name, value, metadata in put]
+    removes = [unescape(name) for name in remove]
+    return _Wanted(puts, removes, [*(name for name, _ in puts), *removes])
 
 
 def _revision(outcome: Outcome) -> Sequence[Any]:

@@ -60,6 +60,7 @@ class Journal:
     def __init__(self, path: str) -> None:
         """Open the journal, or make it, 0600; raise sqlite3.Error where it cannot serve."""
         self.path = path
+        self._packer = msgpack.Packer(unicode_errors="surrogateescape")
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
@@ -191,7 +192,7 @@ class Journal:
             executemany(
                 "INSERT INTO held VALUES (?, ?, ?)",
                 [
-                    (row.identity, name, None if content is None else _pack(content))
+                    (row.identity, name, None if content is None else self._pack(content))
                     for name, content in row.held.items()
                 ],
             )
@@ -244,8 +245,8 @@ class Journal:
             size = _COMMIT_BYTES
             for position, change in enumerate(commit.changes):
                 backend, name = change.backend, change.name
-                old = None if change.old is None else _pack(change.old)
-                new = None if change.new is None else _pack(change.new)
+                old = None if change.old is None else self._pack(change.old)
+                new = None if change.new is None else self._pack(change.new)
                 if change.new is not None and new is not None:
                     # Where the key only appears, its revision still changes.
                     present[backend.identity, name] = new, change.new.revision
@@ -317,12 +318,17 @@ class Journal:
             self._insert(
                 "INSERT OR REPLACE INTO keys",
                 [
-                    (mounted.identity, name, _pack(content), content.revision)
+                    (mounted.identity, name, self._pack(content), content.revision)
                     for name, content in mounted.tree.items()
                 ],
             )
         for unmounted in structure.unmounted:
             self._drop(unmounted.identity)
+
+    def _pack(self, content: Content) -> bytes:
+        metadata = content.meta
+        packed: bytes = self._packer.pack((content.value, dict(metadata) if metadata else {}))
+        return packed
 
     def _drop(self, identity: int) -> None:
         for table in ("keys", "held"):
@@ -346,13 +352,6 @@ def finished(row: BackendRow) -> BackendRow:
         next_temporary=None,
         held={},
     )
-
-
-def _pack(content: Content) -> bytes:
-    packed: bytes = msgpack.packb(
-        (content.value, dict(content.meta)), unicode_errors="surrogateescape"
-    )
-    return packed
 
 
 def _unpack(packed: bytes, revision: int) -> Content:
