@@ -11,7 +11,7 @@ LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate
 	--strip-extras --build-deps-for editable --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint lint-form lint-types lint-imports bench soak lock install-dev clean
+.PHONY: help venv run test lint lint-form lint-types lint-imports docs bench soak lock install-dev clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ lint-types: $(VENV)/dev.stamp
 
 lint-imports: $(VENV)/dev.stamp
 	@PYTHONPATH=tooling:client:daemon $(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/run.stamp  ## renew what docs/dbus-api.md takes from the introspection XML and the code
+	@$(BIN)/python tooling/dbus_api.py
 
 bench: $(VENV)/dev.stamp  ## measure beside xfconf and dconf; prints a table, writes build/bench.json
 	@$(PYTHON) tooling/programs.py dbus-daemon dbus-monitor dconf xfconf-query

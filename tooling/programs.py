@@ -18,8 +18,15 @@ PACKAGES: Final = {
     "dbus-monitor": "dbus",
     "dbus-send": "dbus",
     "dconf": "dconf-cli",
+    "g++": "g++",
+    "gcc": "gcc",
     "gdbus": "libglib2.0-bin",
+    "gdbus-codegen": "libglib2.0-dev",
+    "moc": "qtbase5-dev",
+    "pkg-config": "pkg-config",
+    "qdbusxml2cpp": "qtbase5-dev",
     "strace": "strace",
+    "valac": "valac",
     "xfconf-query": "xfconf",
 }
 """The Debian 12 package of every program that a make target may call."""

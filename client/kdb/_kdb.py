@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -151,6 +152,34 @@ class KDB:
         with noting(None):
             (revision,) = self._run(self._open_session().one_key("SetString", "ss", (name, value)))
         return int(revision)
+
+    def apply(
+        self,
+        put: Iterable[Key] = (),
+        remove: Iterable[Key | str] = (),
+        *,
+        expected: int = 0,
+        reason: str = "",
+    ) -> int:
+        """Store and remove keys of any namespaces at once, all or nothing, without a get.
+
+        With *expected* above 0 a named key that changed after that revision is a conflict, unless
+        it is as asked. The history keeps the *reason*. Returns the commit's revision; or 0 where
+        the database already was as asked.
+
+        Raises:
+            KDBException: the database refuses and nothing was stored; C02000 is a conflict.
+
+        """
+        keys = [(key._name, key._content) for key in put]  # noqa: SLF001 - ours
+        names = [name_of(key) for key in remove]
+        with noting(None):
+            return self._run(self._open_session().apply(keys, names, expected, reason))
+
+    def revision(self) -> int:
+        """Return the revision of the last commit. Raises KDBException."""
+        with noting(None):
+            return self._run(self._open_session().revision())
 
     def watch(self, parent: Key | str, *, since: int | None = None) -> BlockingWatch:
         """Watch *parent* and the keys below, from now on or from a revision.

@@ -11,15 +11,15 @@ It runs on dbus-next, or on dbus-fast where that is installed.
 
 from __future__ import annotations
 
-import asyncio
 import os
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 from weakref import WeakSet
 
 from kdb import contract
 from kdb._address import bus_address
-from kdb._aio_connection import Connection
+from kdb._aio_bus import Bus
 from kdb.model.diff import Diff
 from kdb.model.elektradiff import ElektraDiff
 from kdb.model.key import Key, name_of
@@ -27,14 +27,10 @@ from kdb.model.keyset import KeySet
 from kdb.noting import noting
 from kdb.requests import (
     AwaitSignal,
-    Call,
     CallFailed,
-    Connect,
     Disconnected,
-    Operation,
     Reply,
     Request,
-    Rest,
     TimedOut,
 )
 from kdb.session import Session
@@ -42,74 +38,6 @@ from kdb.watching import Deliver, WatchEvent, watch
 from kdb.watching import Watch as WatchSteps
 
 __all__ = ["KDB", "Watch"]
-
-T = TypeVar("T")
-
-
-class _Bus:
-    """Does what a session or a watch asks for, on one connection that is made anew when lost."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._connection: Connection | None = None
-        self._connecting = asyncio.Lock()
-
-    async def do(self, request: Request) -> Reply | None:
-        if isinstance(request, Call):
-            return await self._connected().call(request)
-        if isinstance(request, Connect):
-            await self._connect()
-        elif isinstance(request, AwaitSignal):
-            await self._await_signal(request.seconds)
-        else:
-            assert isinstance(request, Rest)
-            await asyncio.sleep(request.seconds)
-        return None
-
-    async def run(self, operation: Operation[T]) -> T:
-        """Bring an operation to its end."""
-        outcome: Reply | None = None
-        failure: Exception | None = None
-        try:
-            while True:
-                request = operation.throw(failure) if failure else operation.send(outcome)
-                try:
-                    outcome, failure = await self.do(request), None
-                except (Disconnected, CallFailed, TimedOut) as caught:
-                    failure = caught
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]  # it is the operation's T
-        finally:
-            operation.close()
-
-    async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
-    def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            raise Disconnected("the connection to the bus is lost")
-        return self._connection
-
-    async def _connect(self) -> None:
-        async with self._connecting:
-            if self._connection is not None:
-                if not self._connection.closed:
-                    return
-                await self._connection.close()
-            connection = Connection(self._address)
-            await connection.connect()
-            self._connection = connection
-
-    async def _await_signal(self, seconds: float | None) -> None:
-        connection = self._connected()
-        try:
-            async with asyncio.timeout(seconds):
-                await connection.signalled.wait()
-        except TimeoutError:
-            raise TimedOut from None
-        self._connected().signalled.clear()
 
 
 class KDB:
@@ -128,7 +56,7 @@ class KDB:
         self._noted_on = options if isinstance(options, Key) else None
         self._contract = contract.of(options, contract.directory(bus, directory))
         self._address = bus_address(bus, os.environ)
-        self._bus = _Bus(self._address)
+        self._bus = Bus(self._address)
         self._session: Session | None = None
         self._watches: WeakSet[Watch] = WeakSet()
 
@@ -203,6 +131,25 @@ class KDB:
             (revision,) = await self._bus.run(operation)
         return int(revision)
 
+    async def apply(
+        self,
+        put: Iterable[Key] = (),
+        remove: Iterable[Key | str] = (),
+        *,
+        expected: int = 0,
+        reason: str = "",
+    ) -> int:
+        """Store and remove keys at once, all or nothing; see ``kdb.KDB.apply``."""
+        keys = [(key._name, key._content) for key in put]  # noqa: SLF001 - ours
+        names = [name_of(key) for key in remove]
+        with noting(None):
+            return await self._bus.run(self._open_session().apply(keys, names, expected, reason))
+
+    async def revision(self) -> int:
+        """Return the revision of the last commit. Raises KDBException."""
+        with noting(None):
+            return await self._bus.run(self._open_session().revision())
+
     def watch(self, parent: Key | str, *, since: int | None = None) -> Watch:
         """Watch *parent* and the keys below, from a revision, or from the watch's start on.
 
@@ -223,7 +170,7 @@ class Watch:
 
     def __init__(self, steps: WatchSteps, address: str) -> None:
         self._steps = steps
-        self._bus = _Bus(address)
+        self._bus = Bus(address)
         self._request: Request | Deliver | None = None
         self._started = False
         self._events: list[WatchEvent] = []

@@ -31,6 +31,7 @@ from kdb.protocol import BUS_NAME, INTERFACE, OBJECT_PATH
 __all__ = [
     "CALL_TIMEOUT_S",
     "OWNER_RULE",
+    "PROPERTIES",
     "RESTART_WAIT_S",
     "RESTS_S",
     "AwaitSignal",
@@ -59,6 +60,7 @@ RESTART_WAIT_S: Final = 10.0
 # second; together RESTART_WAIT_S.
 RESTS_S: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0)
 _DBUS: Final = "org.freedesktop.DBus"
+PROPERTIES: Final = f"{_DBUS}.Properties"
 OWNER_RULE: Final = (
     f"type='signal',sender='{_DBUS}',path='/org/freedesktop/DBus',interface='{_DBUS}',"
     f"member='NameOwnerChanged',arg0='{BUS_NAME}'"

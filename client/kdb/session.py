@@ -11,7 +11,7 @@ got lost finds its keys as asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from kdb import base as bases
@@ -21,6 +21,7 @@ from kdb.model import names, tracking
 from kdb.model.content import Content
 from kdb.model.diff import Change
 from kdb.requests import (
+    PROPERTIES,
     Call,
     CallFailed,
     Connect,
@@ -139,6 +140,28 @@ class Session:
         """Call a one-key method on the handle, which knows dir:/."""
         return self._on_handle(member, signature, body, interface=wire.INTERFACE)
 
+    def apply(
+        self,
+        put: Iterable[tuple[bytes, Content]],
+        remove: Iterable[bytes],
+        expected: int,
+        reason: str,
+    ) -> Operation[int]:
+        """Put and remove keys, all or nothing; return the revision, 0 where nothing was to do."""
+        entries = [
+            (names.escape(name), _value(content), dict(content.meta)) for name, content in put
+        ]
+        options = {"reason": ("s", reason)} if reason else {}
+        body = (entries, [names.escape(name) for name in remove], expected, options)
+        (revision,) = yield from self.one_key("Apply", "a(saya{ss})asta{sv}", body)
+        return int(revision)
+
+    def revision(self) -> Operation[int]:
+        """Return the revision of the last commit."""
+        arguments = (wire.INTERFACE, "Revision")
+        ((_, revision),) = yield from self._on_handle("Get", "ss", arguments, interface=PROPERTIES)
+        return int(revision)
+
     # --- what was got -------------------------------------------------------------------------
 
     def _base(self, base: Mapping[bytes, Content] | None, parent: bytes) -> Base:
@@ -232,6 +255,11 @@ class Session:
 def _changes(base: Base, parent: bytes, keys: Mapping[bytes, Content]) -> list[Written]:
     put, removed = tracking.changes(keys, base, parent)
     return [*put, *((name, None, revision) for name, revision in removed)]
+
+
+def _value(content: Content) -> bytes:
+    value = content.value
+    return value if isinstance(value, bytes) else value.encode(errors="surrogateescape")
 
 
 def _block(data: bytes, files: list[bytes]) -> bytes:

@@ -27,6 +27,7 @@ from kdb.model.errors import HistoryLost
 from kdb.model.names import Namespace
 from kdb.requests import (
     OWNER_RULE,
+    PROPERTIES,
     RESTS_S,
     AwaitSignal,
     Call,
@@ -186,7 +187,7 @@ def _revision() -> Generator[Call, Reply | None, int]:
         "Get",
         "ss",
         (protocol.INTERFACE, "Revision"),
-        interface="org.freedesktop.DBus.Properties",
+        interface=PROPERTIES,
     )
     assert reply is not None
     _, revision = reply.body[0]

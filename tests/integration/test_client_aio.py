@@ -74,6 +74,25 @@ async def test_one_string_is_set_and_looked_up(db):
     assert await db.get_string("/a") == "2"
 
 
+async def test_keys_are_put_and_removed_at_once_without_a_get(db):
+    await db.set_string("user:/old", "1")
+    keys = [kdb.Key("user:/a", "1", {"type": "long"}), kdb.Key("user:/b", b"\xff")]
+    revision = await db.apply(keys, ["user:/old", kdb.Key("user:/none")], reason="a test")
+    assert revision == await db.revision() == 2
+    assert await stored(db) == {"user:/a": "1", "user:/b": b"\xff"}
+    assert await db.apply(keys, ["user:/old"]) == 0
+    assert await db.revision() == 2
+
+
+async def test_a_key_that_changed_after_the_expected_revision_is_a_conflict(db):
+    seen = await db.set_string("user:/a", "1")
+    await db.set_string("user:/a", "theirs")
+    with pytest.raises(kdb.KDBException) as caught:
+        await db.apply([kdb.Key("user:/a", "ours"), kdb.Key("user:/b", "1")], expected=seen)
+    assert [each.name for each in caught.value.error.conflicts] == ["user:/a"]
+    assert await stored(db) == {"user:/a": "theirs"}
+
+
 async def test_a_block_over_1_mib_travels_both_ways_and_leaves_no_descriptor(db):
     ks = kdb.KeySet()
     await db.get(ks, "user:/")

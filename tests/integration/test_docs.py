@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from stage import Stage
+from stage import Lines, Stage
 
 ROOT = Path(__file__).parents[2]
 
+_COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -33,20 +34,45 @@ def blocks(document: str) -> list[tuple[str, str]]:
     return found
 
 
+def same(printed: str, shown: str) -> bool:
+    """Tell whether this was printed; `...` in what is shown stands for anything."""
+    return doctest.OutputChecker().check_output(shown, printed, doctest.ELLIPSIS)
+
+
 def run_console(stage: Stage, block: str) -> None:
-    """Run each command of a console block; it must print what the block shows."""
-    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
-        status, output = stage.run(*shlex.split(command))
-        assert (status, output) == (0, expected), command
+    """Run each command of a console block; it must print what the block shows.
+
+    With `&` at its end it runs beside those after it. What is shown as an error is one.
+    """
+    beside: list[tuple[Lines, str]] = []
+    for command, expected in _COMMAND.findall(block.replace("\\\n", " ")):
+        words = shlex.split(command)
+        if words[-1] == "&":
+            lines = stage.start(*words[:-1])
+            lines.wait_for("is owned by")
+            beside.append((lines, expected))
+            continue
+        status, output = stage.run(*words)
+        assert (status, same(output, expected)) == (expected.startswith("Error: "), True), (
+            command,
+            output,
+        )
+    for lines, expected in beside:
+        lines.wait_for(expected.splitlines()[-1])
+        assert same("".join(f"{line}\n" for line in lines.since(0)), expected)
 
 
 @pytest.mark.needs("gdbus")
-def test_the_examples_about_change_tracking(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "document", ["docs/change-tracking.md", "docs/dbus-api.md", "docs/python.md"]
+)
+def test_the_examples_of_a_page(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
     monkeypatch.setitem(os.environ, "DBUS_SESSION_BUS_ADDRESS", stage.address)
     monkeypatch.chdir(stage.root)
     names: dict[str, object] = {}
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.FAIL_FAST)
-    document = "docs/change-tracking.md"
     for language, block in blocks(document):
         if language == "python":
             test = doctest.DocTestParser().get_doctest(block, names, document, document, None)
@@ -56,9 +82,10 @@ def test_the_examples_about_change_tracking(stage: Stage, monkeypatch: pytest.Mo
                 report
             )
             names = test.globs
-        else:
-            assert language == "console"
+        elif language == "console":
             run_console(stage, block)
+        else:
+            assert language == "text"
 
 
 @pytest.mark.needs("gdbus", "busctl")
@@ -90,3 +117,16 @@ def test_the_examples_of_the_readme(stage: Stage, monkeypatch: pytest.MonkeyPatc
                     met.add(prefix)
                     assert output == answer, line
     assert met == set(answers)
+
+
+# gdbus-codegen comes with the headers.
+@pytest.mark.needs("gcc", "gdbus-codegen", "pkg-config")
+def test_the_c_program_of_the_readme(stage: Stage) -> None:
+    (program,) = [block for language, block in blocks("README.md") if language == "c"]
+    (stage.root / "program.c").write_text(program, encoding="utf-8")
+    status, flags = stage.run("pkg-config", "--cflags", "--libs", "gio-2.0")
+    assert status == 0
+    built = stage.run("gcc", "-Wall", "program.c", *shlex.split(flags), "-o", "program")
+    assert built == (0, "")
+    stage.run("kdb", "set", "user:/sw/org/app/colour", "blue")
+    assert stage.run("./program") == (0, "blue\n")

@@ -8,7 +8,8 @@ travels over D-Bus:
     last lines    `mountpoint: ...` and `configfile: ...`, where known
 
 The D-Bus name of an error is `ERROR_PREFIX` and its class's `dbus`. Numbers and descriptions are
-those of Elektra's error specification.
+those of Elektra's error specification. The docstring of each says when it comes, then what its
+caller does about it; docs/dbus-api.md has both.
 """
 
 from __future__ import annotations
@@ -84,7 +85,10 @@ class KDBError(Exception):
 
 
 class ResourceError(KDBError):
-    """A file, disk or connection refuses: full, read-only, missing rights."""
+    """A file, disk or connection refuses: full, read-only, not readable.
+
+    Make room or grant the rights, then call again.
+    """
 
     number = "C01100"
     dbus = "Resource"
@@ -92,7 +96,10 @@ class ResourceError(KDBError):
 
 
 class OutOfMemoryError(ResourceError):
-    """No memory is left for what was asked."""
+    """No memory is left for what was asked.
+
+    Ask for less at a time.
+    """
 
     number = "C01110"
     dbus = "OutOfMemory"
@@ -100,19 +107,28 @@ class OutOfMemoryError(ResourceError):
 
 
 class AccessDenied(ResourceError):
-    """The caller may not do this, or the store is read-only."""
+    """The caller may not do this, or kdbd may not write the store.
+
+    Write elsewhere (user:/), or let the owner of the store grant the rights.
+    """
 
     dbus = "AccessDenied"
 
 
 class LimitsExceeded(ResourceError):
-    """A bound on queues, handles or sizes is reached; try again later or ask for less."""
+    """A bound on queues, handles or sizes is reached.
+
+    Wait for answers, close handles, or ask for less; the text says which.
+    """
 
     dbus = "LimitsExceeded"
 
 
 class InstallationError(KDBError):
-    """Something that belongs to the installation is missing or does not fit."""
+    """Something that belongs to the installation is missing or does not fit.
+
+    Install or start what the text names.
+    """
 
     number = "C01200"
     dbus = "Installation"
@@ -120,11 +136,17 @@ class InstallationError(KDBError):
 
 
 class InternalError(KDBError):
-    """A fault of the service itself; the caller is told nothing internal."""
+    """A fault of the service itself; the caller is told nothing internal.
+
+    Report it, with what the log of kdbd says.
+    """
 
 
 class InterfaceError(KDBError):
-    """The caller uses the interface wrongly."""
+    """The caller uses the interface wrongly.
+
+    Mend the program, as the text says.
+    """
 
     number = "C01320"
     dbus = "Interface"
@@ -132,49 +154,73 @@ class InterfaceError(KDBError):
 
 
 class InvalidName(InterfaceError, ValueError):
-    """A key name that breaks the rules of `kdb.model.names`."""
+    """A key name, or the name of metadata, breaks the rules.
+
+    Escape its parts; a name begins with a namespace, as in user:/, or with a slash.
+    """
 
     dbus = "InvalidName"
 
 
 class NameTooLong(InterfaceError, ValueError):
-    """A key name above `kdb.model.names.MAX_NAME_BYTES`."""
+    """A key name is above the bound.
+
+    Shorten it.
+    """
 
     dbus = "NameTooLong"
 
 
 class InvalidValue(InterfaceError, ValueError):
-    """A value or metadata that no key may have."""
+    """A value or metadata that no key may have, such as a NUL in a string.
+
+    Mend it, or make the key binary.
+    """
 
     dbus = "InvalidValue"
 
 
 class ValueTooLarge(InterfaceError, ValueError):
-    """A value above `kdb.model.content.MAX_VALUE_BYTES`."""
+    """A value or metadata is above the bound.
+
+    Store it in a file, and its path in the key.
+    """
 
     dbus = "ValueTooLarge"
 
 
 class InvalidBlock(InterfaceError):
-    """A key set in bulk (msgpack) that does not have the documented form."""
+    """A block (msgpack) does not have the documented form.
+
+    Mend the program.
+    """
 
     dbus = "InvalidBlock"
 
 
 class InvalidFileDescriptor(InterfaceError):
-    """A file descriptor that is no sealed memfd of bounded size."""
+    """A file descriptor is no sealed memfd of bounded size.
+
+    Seal the memfd against WRITE, GROW and SHRINK; send less at a time.
+    """
 
     dbus = "InvalidFileDescriptor"
 
 
 class KeyNotFound(InterfaceError):
-    """No key has this name, or the look-up finds none."""
+    """No key has this name, or the look-up finds none.
+
+    Make the key, or use a default.
+    """
 
     dbus = "KeyNotFound"
 
 
 class HistoryLost(InterfaceError):
-    """The revision asked for was trimmed from the history; read everything again."""
+    """The revision asked for is not in the history: trimmed, or of another store.
+
+    Read everything again, and go on from the revision of that.
+    """
 
     dbus = "HistoryLost"
 
@@ -196,7 +242,10 @@ class Conflict(NamedTuple):
 
 
 class ConflictError(KDBError):
-    """Keys changed since the writer saw them; nothing was applied. Get again, then set."""
+    """Keys changed since the writer saw them; nothing was stored. The text names each.
+
+    Get again, decide key by key, then set again.
+    """
 
     number = "C02000"
     dbus = "ConflictingState"
@@ -219,7 +268,12 @@ class ConflictError(KDBError):
 
 
 class SyntacticError(KDBError):
-    """A file that is not in its format. `file` is its path, `line` counts from 1."""
+    """A file is not in its format; it stays as it is.
+
+    Mend the file at the line that the text names.
+
+    `file` is the path, `line` counts from 1.
+    """
 
     number = "C03100"
     dbus = "Syntactic"
@@ -245,7 +299,10 @@ class SyntacticError(KDBError):
 
 
 class SemanticError(KDBError):
-    """Well-formed data that a rule about its meaning forbids."""
+    """Well-formed data that a rule about its meaning forbids.
+
+    Do as the text says.
+    """
 
     number = "C03200"
     dbus = "Semantic"

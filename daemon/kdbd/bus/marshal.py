@@ -19,6 +19,7 @@ __all__ = [
     "ALLOW_INTERACTIVE_AUTHORIZATION",
     "CALL",
     "ERROR",
+    "MAX_ERROR_TEXT",
     "NO_REPLY_EXPECTED",
     "RETURN",
     "SIGNAL",
@@ -34,7 +35,7 @@ CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 NO_REPLY_EXPECTED, ALLOW_INTERACTIVE_AUTHORIZATION = 1, 4
 
 # An error tells a person what is wrong; nobody reads more than this.
-_MAX_ERROR_TEXT = 16_384
+MAX_ERROR_TEXT = 16_384
 
 _FIXED = Struct("<4sIII").pack
 _REPLY_SERIAL = _FDS = Struct("<4sI").pack
@@ -139,7 +140,7 @@ def encode_error(serial: int, call: int, destination: str, name: str, text: str)
     A text that no D-Bus string can hold is mended, and cut: the caller gets its error in any
     case.
     """
-    text = text[:_MAX_ERROR_TEXT].replace("\0", "\ufffd").encode(errors="replace").decode()
+    text = text[:MAX_ERROR_TEXT].replace("\0", "\ufffd").encode(errors="replace").decode()
     data = encode_body("s", (text,))
     to, to_bytes = _destination_field(destination)
     fields = _error_fields(name)

@@ -3,7 +3,8 @@
 Rules
 * A key belongs to the backend with the longest mountpoint at or above its name.
 * A read of a parent leaves out what concealed mountpoints below it hold (elektra.md: the
-  recording's own keys; the constants below system:/elektra/version).
+  recording's own keys; the constants below system:/elektra/version). One that begins within
+  /elektra shows them: programs get system:/elektra and look KDB_VERSION up.
 * A read that touches a damaged mountpoint is that mountpoint's error: leaving its keys out would
   show an emptier database than there is.
 """
@@ -22,12 +23,16 @@ from kdb.model.names import (
     end_of_subtree,
     escape,
     in_namespace,
+    is_below_or_same,
     namespace,
     namespace_name,
+    unescape,
 )
 from kdbd.core.backend import Backend
 
 __all__ = ["Mounts", "Segment", "View", "root_name"]
+
+_ELEKTRA = unescape("/elektra")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +70,24 @@ class Mounts:
             candidate = candidate[: candidate.rindex(b"\0")]
         return table[candidate]
 
-    def segments(self, start: bytes, end: bytes, parent: bytes) -> Iterator[Segment]:
+    def segments(
+        self, start: bytes, end: bytes, parent: bytes, *, concealed: bool = False
+    ) -> Iterator[Segment]:
         """Cut [start, end), at or below a parent, into ranges by backend.
 
-        Concealed mountpoints below the parent are left out.
+        Concealed mountpoints below the parent are left out, unless asked for.
         """
         while start < end:
             # Where a page begins within a mountpoint, what follows that is its surroundings'.
             owner = self.responsible(start)
             stop = min(owner.end, end)
-            if not owner.concealed or owner.mountpoint <= parent:
-                yield from self._segments(start, stop, owner)
+            if concealed or not owner.concealed or owner.mountpoint <= parent:
+                yield from self._segments(start, stop, owner, concealed)
             start = stop
 
-    def _segments(self, start: bytes, end: bytes, owner: Backend) -> Iterator[Segment]:
+    def _segments(
+        self, start: bytes, end: bytes, owner: Backend, concealed: bool
+    ) -> Iterator[Segment]:
         mountpoints = self._mountpoints
         index = bisect_left(mountpoints, start)
         while index < len(mountpoints) and mountpoints[index] < end:
@@ -88,8 +97,8 @@ class Mounts:
                 continue
             yield Segment(start, inner.mountpoint, owner)
             start = inner.end
-            if not inner.concealed:
-                yield from self._segments(inner.mountpoint, inner.end, inner)
+            if concealed or not inner.concealed:
+                yield from self._segments(inner.mountpoint, inner.end, inner, concealed)
             index = bisect_left(mountpoints, start)
         if start < end:
             yield Segment(start, end, owner)
@@ -131,7 +140,9 @@ class View:
             raise backend.damage
         return backend.future(name)
 
-    def segments(self, parent: bytes, after: bytes = b"") -> Iterator[Segment]:
+    def segments(
+        self, parent: bytes, after: bytes = b"", *, concealed: bool = False
+    ) -> Iterator[Segment]:
         """Cut what lies at or below a parent, beyond the name ``after``, into backends' ranges.
 
         A cascading parent stands for every persistable namespace of the view, in their order.
@@ -148,14 +159,16 @@ class View:
             # name beyond it, which may itself lie below it.
             if start >= end:
                 continue
-            for segment in self.mounts[namespace(each)].segments(start, end, each):
+            mounts = self.mounts[namespace(each)]
+            for segment in mounts.segments(start, end, each, concealed=concealed):
                 if segment.backend.damage is not None:
                     raise segment.backend.damage
                 yield segment
 
     def items(self, parent: bytes, after: bytes = b"") -> Iterator[tuple[bytes, Content]]:
         """Iterate in key order over the keys at or below a parent, beyond the name ``after``."""
-        for segment in self.segments(parent, after):
+        concealed = is_below_or_same(in_namespace(parent, Namespace.CASCADING), _ELEKTRA)
+        for segment in self.segments(parent, after, concealed=concealed):
             tree = segment.backend.tree
             for name in segment.backend.names(segment.start, segment.end):
                 yield name, tree[name]

@@ -303,6 +303,26 @@ def test_a_concealed_backend_is_touched_at_or_below_its_mountpoint_only():
     assert identities(view.backends(key("user:/c/a"))) == [1]
 
 
+@pytest.mark.parametrize(
+    ("parent", "shown"),
+    [
+        ("user:/", []),
+        ("/", []),
+        ("user:/elektra", ["user:/elektra/c", "user:/elektra/c/x", "user:/elektra/c/x/d"]),
+        ("/elektra", ["user:/elektra/c", "user:/elektra/c/x", "user:/elektra/c/x/d"]),
+        ("user:/elektra/c/x", ["user:/elektra/c/x", "user:/elektra/c/x/d"]),
+        ("user:/elektrad", []),
+    ],
+)
+def test_what_is_concealed_shows_to_reads_that_begin_within_elektra(parent, shown):
+    outer = mounted(1, "user:/elektra/c", keys_of("user:/elektra/c"), concealed=True)
+    below = keys_of("user:/elektra/c/x", "user:/elektra/c/x/d")
+    inner = mounted(2, "user:/elektra/c/x", below, concealed=True)
+    view = stores({}, outer, inner)
+    assert [escape(name) for name, _ in view.items(key(parent))] == shown
+    assert view.future_names(key("user:/elektra")) == []
+
+
 def test_a_view_without_namespaces_shows_nothing():
     assert list(View({}).items(key("/"))) == []
 
