@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kdb.cli.commands import COMMANDS
+
 KDB = Path(sysconfig.get_path("scripts")) / "kdb"
 TRANSCRIPTS = Path(__file__).resolve().parents[1] / "data" / "oracle" / "cli"
 OURS = {"get", "ls", "mount", "rm", "set", "umount"}
@@ -125,20 +127,25 @@ def test_what_every_command_takes(kdbd, command, code, output):
 def test_the_commands_are_listed(bus, kdbd, command):
     code, output, errors = run(kdbd, command)
     assert (code, errors) == (0, "")
-    assert all(f"\n{name}\t" in output for name in OURS)
+    assert all(f"\n  {name} " in output for name in COMMANDS)
+    assert all(len(line) <= 80 for line in output.splitlines())
 
 
-@pytest.mark.parametrize("name", sorted(OURS))
-def test_every_command_tells_its_usage(kdbd, name):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_tells_what_it_does(kdbd, name):
     code, output, errors = run(kdbd, f"kdb {name} --help")
     assert (code, errors) == (0, "")
-    assert output.startswith(f"Usage: kdb {name} ")
+    assert output.startswith(f"Usage: kdb {name}")
+    assert COMMANDS[name][1] in output
+    assert all(len(line) <= 80 for line in output.splitlines())
+    assert run(kdbd, f"kdb help {name}") == (0, output, "")
 
 
 def test_an_unknown_command_exits_4(kdbd):
     code, output, errors = run(kdbd, "kdb nosuchcommand")
     assert code == 4
-    assert output.startswith("Usage: kdb <command>")
+    assert output.startswith("Usage: kdb COMMAND")
+    assert run(kdbd, "kdb help nosuchcommand") == (4, "", errors)
     assert errors == "The command kdb nosuchcommand is not known\n"
 
 

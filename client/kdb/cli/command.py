@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 from kdb.cli.bus import Bus, CallError, NoService
+from kdb.cli.commands import COMMANDS
 from kdb.cli.options import InvalidOption, parse
 
 __all__ = [
+    "ABORTED",
     "CASCADING_WRITE",
     "INVALID_NAME",
     "INVALID_OPTION",
@@ -24,32 +26,26 @@ __all__ = [
     "kind_of",
     "run",
     "say",
+    "show_commands",
+    "tell",
+    "unknown_command",
     "warn",
     "wrong_arguments",
 ]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 OK = 0
 INVALID_OPTION = 1
 WRONG_ARGUMENTS = 2
+ABORTED = 3
 UNKNOWN_COMMAND = 4
 KDB_ERROR = 5
 INVALID_NAME = 7
 NOT_FOUND = 11
 CASCADING_WRITE = 12
-
-# name: (module, what it does)
-COMMANDS = {
-    "get": ("kdb.cli.get", "Get the value of an individual key."),
-    "ls": ("kdb.cli.ls", "List the names of keys below a given name."),
-    "mount": ("kdb.cli.mount", "Mount a file, or list what is mounted."),
-    "rm": ("kdb.cli.rm", "Remove key(s) from key database."),
-    "set": ("kdb.cli.set", "Set the value of an individual key."),
-    "umount": ("kdb.cli.umount", "Unmount a file from key database."),
-}
 
 _VERSION = "KDB_VERSION: 0.11.0\nSO_VERSION: 5\n"
 
@@ -65,18 +61,17 @@ class Failure(Exception):
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that *arguments* name, and return its exit code."""
-    if not arguments or arguments[0] in ("-H", "--help", "help"):
-        say(_usage())
+    if not arguments or arguments[0] in ("-H", "--help"):
+        show_commands({})
         return OK
     name, *rest = arguments
     if name in ("-V", "--version"):
         say(_VERSION)
         return OK
-    if name not in COMMANDS:
-        say(_usage())
-        warn(f"The command kdb {name} is not known\n")
-        return UNKNOWN_COMMAND
     try:
+        if name not in COMMANDS:
+            show_commands({})
+            raise unknown_command(name)
         return _run(name, rest)
     except Failure as failure:
         warn(failure.text)
@@ -92,11 +87,13 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(name: str, arguments: Sequence[str]) -> int:
     module = __import__(COMMANDS[name][0], fromlist=["run"])
-    usage = f"Usage: kdb {name} {module.ARGUMENTS}\n"
+    usage = f"Usage: kdb {name} {module.ARGUMENTS}".rstrip() + "\n"
     try:
         options, others = parse(arguments, module.OPTIONS)
         if "H" in options:
-            say(f"{usage}\n{COMMANDS[name][1]}\n")
+            from kdb.cli import manual
+
+            say(manual.help_text(name))
             return OK
         if "V" in options:
             say(_VERSION)
@@ -115,18 +112,32 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     return code
 
 
-def _usage() -> str:
-    lines = [f"{name}\t{what}" for name, (_, what) in COMMANDS.items()]
-    return (
-        "Usage: kdb <command> [args]\n\nkdb is a program to manage Elektra's key database.\n"
-        "Please run a command with -H or --help as args to show a help text for\n"
-        "a specific command.\n\nKnown commands are:\n" + "\n".join(lines) + "\n"
+def show_commands(options: Mapping[str, str]) -> None:
+    """Print what ``kdb`` is, and its commands."""
+    from kdb.cli import colour, manual
+
+    marks = (colour.BOLD, colour.PLAIN) if colour.is_coloured(options) else ()
+    say(
+        "Usage: kdb COMMAND [ARGUMENT...]\n\n"
+        "kdb reads and writes the key database that kdbd serves.\n\n"
+        f"Commands:\n{manual.commands_text(*marks)}\n"
+        "kdb COMMAND --help tells what a command does.\n"
     )
+
+
+def unknown_command(name: str) -> Failure:
+    """Return the failure for a command that there is not."""
+    return Failure(UNKNOWN_COMMAND, f"The command kdb {name} is not known\n")
 
 
 def say(text: str) -> None:
     """Write to standard output, whatever the locale; a name's stray bytes as they are."""
     _write(1, text.encode("utf-8", "surrogateescape"))
+
+
+def tell(options: Mapping[str, str], text: str) -> None:
+    """Write what ``-v`` and ``-d`` tell: beside the output, but never into a JSON document."""
+    (warn if "j" in options else say)(text)
 
 
 def warn(text: str) -> None:

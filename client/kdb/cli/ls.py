@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from kdb.cli import listing
 from kdb.cli.bus import CallError
-from kdb.cli.command import OK, bus_for, canonical, checked, kind_of, say, wrong_arguments
-from kdb.cli.options import InvalidOption
+from kdb.cli.command import OK, bus_for, canonical, checked, kind_of, say, tell, wrong_arguments
+from kdb.cli.options import JSON, InvalidOption
 
-__all__ = ["ARGUMENTS", "OPTIONS", "run"]
+__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kdb.cli.bus import Bus
 
-ARGUMENTS = "[-0] [-m <depth>] [-M <depth>] <name>"
-OPTIONS = {"min-depth": "m:", "max-depth": "M:", "null": "0"}
+ARGUMENTS = "[-0] [-j] [-m DEPTH] [-M DEPTH] NAME"
+OPTIONS = {
+    "min-depth": ("m:", "leave out names less deep than this, relative to NAME", "DEPTH"),
+    "max-depth": ("M:", "leave out names this deep or deeper, relative to NAME", "DEPTH"),
+    "null": ("0", "end each name with NUL, not with a newline"),
+    **JSON,
+}
+DESCRIPTION = """
+Prints the names of the key NAME and of all keys below it, a line each, in key order. Of a
+cascading name, one that begins with a slash, the keys of all namespaces.
+"""
+EXAMPLES = (
+    ("kdb ls user:/sw", "list one user's keys below sw"),
+    ("kdb ls -m 0 -M 1 user:/", "list the keys directly below the root"),
+)
 
 _UNBOUNDED = 2**31 - 1
 
@@ -32,28 +45,36 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     name = checked(arguments[0])
     bus = bus_for(name)
     found = _names(bus, name)
+    if "v" in options:
+        tell(options, _sizes(found, name))
     root = _depth_of(canonical(name))
     # A slash at the end stands for the level below.
     least, most = root + least, _UNBOUNDED if most < 0 else root + most + name.endswith("/")
-    lines = []
-    if "v" in options:
-        whole = canonical(name).partition("/")[0] + "/"
-        lines.append(f"size of all keys in mount point: {_count(found, name, whole)}")
-        lines.append(f"size of requested keys: {len(found)}")
     if "d" in options:
-        lines.append(
+        tell(
+            options,
             f"The root depth is {root}, the relative minimum depth is {least} "
-            f"and the relative maximum depth is {most}"
+            f"and the relative maximum depth is {most}\n",
         )
-    say("".join(f"{line}\n" for line in lines))
+    shown = [each for each in found if least <= _depth_of(each) < most]
+    if "j" in options:
+        from kdb.cli import as_json
+
+        as_json.show(shown)
+        return OK
     end = "\0" if "0" in options else "\n"
-    shown = []
-    for each in found:
-        depth = _depth_of(each)
-        if least <= depth < most:
-            shown.append(f"{each} {depth}{end}" if "d" in options else each + end)
-    say("".join(shown))
+    if "d" in options:
+        end = f" {{}}{end}"
+    say("".join(each + end.format(_depth_of(each)) for each in shown))
     return OK
+
+
+def _sizes(found: list[str], name: str) -> str:
+    whole = canonical(name).partition("/")[0] + "/"
+    return (
+        f"size of all keys in mount point: {_count(found, name, whole)}\n"
+        f"size of requested keys: {len(found)}\n"
+    )
 
 
 def _names(bus: Bus, name: str) -> list[str]:

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from kdb.cli.bus import Bus
 from kdb.cli.command import OK, canonical, checked, invalid_name, say, wrong_arguments
+from kdb.cli.options import JSON
 
-__all__ = ["ARGUMENTS", "OPTIONS", "run"]
+__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 
-ARGUMENTS = "[-0123f] [-R <resolver>] [<path> <mountpoint> [<plugin>…] [<key>=<value>…]]"
+ARGUMENTS = "[-0123jf] [-R RESOLVER] [PATH MOUNTPOINT [PLUGIN...] [KEY=VALUE...]]"
 OPTIONS = {
-    "first": "1",
-    "force": "f",
-    "null": "0",
-    "quiet": "q",
-    "resolver": "R:",
-    "second": "2",
-    "third": "3",
-    "with-recommends": "W",
+    "first": ("1", "list only the mountpoints"),
+    "force": ("f", "unmount first what is mounted there"),
+    "null": ("0", "end each line with NUL, not with a newline"),
+    "quiet": ("q", "say nothing where all went well"),
+    "resolver": (
+        "R:",
+        "the plugin that finds and locks the file; kdbd does this itself",
+        "RESOLVER",
+    ),
+    "second": ("2", "list only the paths"),
+    "third": ("3", "list as without it"),
+    "with-recommends": ("W", "taken for libelektra's sake"),
+    **JSON,
 }
+DESCRIPTION = """
+Puts the file PATH, in the dump format, in charge of the keys at and below MOUNTPOINT. A path
+that is not absolute is below the namespace's directory. Without arguments, lists what is
+mounted.
+
+kdbd does itself what the plugins dump, resolver, sync and dbus do, and knows no others. Of
+KEY=VALUE it knows announce=once: one signal for the mountpoint instead of one for each key.
+"""
+EXAMPLES = (
+    ("kdb mount editor.ecf user:/sw/editor", "keep a subtree in a file of its own"),
+    ("kdb mount", "list what is mounted"),
+)
 
 # What kdbd does itself, whether it is named or not.
 _PLUGINS = ("dbus", "dump", "resolver", "sync")
@@ -45,6 +63,12 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
 
 def _list(options: dict[str, str]) -> None:
     (mounted,) = Bus().root("ListMounts")
+    if "j" in options:
+        from kdb.cli import as_json
+
+        forms = ("mountpoint", "path", "config")
+        as_json.show([dict(zip(forms, each, strict=True)) for each in mounted])
+        return
     end = "\0" if "0" in options else "\n"
     lines = []
     for mountpoint, path, _ in mounted:

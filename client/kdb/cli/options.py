@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMON", "InvalidOption", "parse"]
+__all__ = ["COMMON", "JSON", "InvalidOption", "parse"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+# By long name: the letter, with a colon where it takes an argument; what it does; the argument's
+# name.
 COMMON = {
-    "help": "H",
-    "version": "V",
-    "profile": "p:",
-    "color": "C:",
-    "verbose": "v",
-    "debug": "d",
+    "color": ("C:", "colour the output: never, always, or auto, on a terminal only", "WHEN"),
+    "debug": ("d", "tell what is needed to find a fault"),
+    "help": ("H", "show this text"),
+    "profile": ("p:", "taken for libelektra's sake; there are no profiles", "NAME"),
+    "verbose": ("v", "tell more"),
+    "version": ("V", "print the version"),
 }
-"""What every command takes. A profile is accepted and changes nothing: there are none."""
+"""What every command takes."""
+
+JSON = {"json": ("j", "print JSON")}
+"""What every command takes that prints data."""
 
 
 class InvalidOption(Exception):
     """An option that is not known, or whose argument is missing or wrong."""
 
 
-def parse(arguments: Sequence[str], options: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def parse(
+    arguments: Sequence[str], options: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, str], list[str]]:
     """Return the options, by their letters with their arguments, and the other arguments.
 
-    *options* maps long names to letters; a letter with a colon takes an argument.
+    *options* has the form of `COMMON`.
 
     Raises:
         InvalidOption: with what is wrong.
 
     """
-    known = {**COMMON, **options}
+    known = {long: form[0] for long, form in {**COMMON, **options}.items()}
     takes = {letter[0]: letter.endswith(":") for letter in known.values()}
     found: dict[str, str] = {}
     others: list[str] = []

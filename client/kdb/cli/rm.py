@@ -15,14 +15,28 @@ from kdb.cli.command import (
     wrong_arguments,
 )
 
-__all__ = ["ARGUMENTS", "OPTIONS", "run"]
+__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kdb.cli.bus import Bus
 
-ARGUMENTS = "[-r] [-E] [-f] <name>"
-OPTIONS = {"force": "f", "recursive": "r", "without-elektra": "E"}
+ARGUMENTS = "[-r] [-E] [-f] NAME"
+OPTIONS = {
+    "force": ("f", "find nothing wrong with a key that is not there"),
+    "recursive": ("r", "remove the keys below too"),
+    "without-elektra": ("E", "leave the keys below elektra as they are"),
+}
+DESCRIPTION = """
+Removes the key NAME; with -r also all keys below it. A cascading name, one that begins with a
+slash, stands for the key that kdb get finds; with -r for the subtrees of all namespaces.
+
+All keys go in one commit, or none does.
+"""
+EXAMPLES = (
+    ("kdb rm user:/sw/editor/theme", "remove one key"),
+    ("kdb rm -r user:/sw/editor", "remove a subtree"),
+)
 
 # These hold the keys that kdbd itself shows there, which a removal passes over and so always finds.
 _NEVER_EMPTY = ("/", "/elektra", "system:/", "system:/elektra")

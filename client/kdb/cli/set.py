@@ -16,15 +16,31 @@ from kdb.cli.command import (
     wrong_arguments,
 )
 
-__all__ = ["ARGUMENTS", "OPTIONS", "run"]
+__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kdb.cli.bus import Bus
 
-ARGUMENTS = "[-q] <name> <value>"
+ARGUMENTS = "[-q] NAME VALUE"
 # Nothing asks before it writes, so there is nothing to force.
-OPTIONS = {"force": "f", "quiet": "q"}
+OPTIONS = {
+    "force": ("f", "taken for libelektra's sake: nothing asks before it writes"),
+    "quiet": ("q", "say nothing where all went well"),
+}
+DESCRIPTION = """
+Sets the key NAME to the string VALUE, and makes the key where there is none. Its metadata stay.
+When the command ends, the value is on the disk.
+
+A cascading name, one that begins with a slash, stands for the key that kdb get finds; where
+there is none, nothing is written and the exit code is 12.
+
+After -- an argument may begin with a dash.
+"""
+EXAMPLES = (
+    ("kdb set user:/sw/editor/theme dark", "set one user's setting"),
+    ("kdb set -- user:/sw/editor/offset -1", "set a value that begins with a dash"),
+)
 
 # What these hold is made by kdbd itself; libelektra takes a write there and says it is not stored.
 _READ_ONLY = ("system:/elektra/modules", "system:/elektra/version")

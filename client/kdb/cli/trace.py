@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdb.cli import listing
 from kdb.cli.bus import CallError
-from kdb.cli.command import kind_of, say
+from kdb.cli.command import kind_of
 from kdb.model import content, names
 from kdb.model.lookup import Found, Step, lookup
 from kdb.model.names import Namespace
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from kdb.cli.bus import Bus
     from kdb.model.content import Content
 
-__all__ = ["print_search"]
+__all__ = ["search"]
 
 
-def print_search(bus: Bus, name: str) -> None:
-    """Print the steps of the look-up, in libelektra's words."""
+def search(bus: Bus, name: str) -> str:
+    """Return the steps of the look-up, a line each, in libelektra's words."""
     lines = [f"got {sum(1 for _ in listing.names(bus, '/'))} keys"]
     wanted = names.unescape(name)
     steps: list[Step] = []
@@ -29,7 +29,7 @@ def print_search(bus: Bus, name: str) -> None:
     if found is not None:
         lines.append(f"The resulting keyname is {names.escape(found.name)}")
         lines.append(f"The resulting value size is {_size(found.content)}")
-    say("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _get(bus: Bus, name: bytes) -> Content | None:

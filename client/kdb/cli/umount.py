@@ -5,10 +5,15 @@ from __future__ import annotations
 from kdb.cli.bus import Bus, CallError
 from kdb.cli.command import NOT_FOUND, OK, Failure, checked, kind_of, wrong_arguments
 
-__all__ = ["ARGUMENTS", "OPTIONS", "run"]
+__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 
-ARGUMENTS = "<mountpoint>"
-OPTIONS: dict[str, str] = {}
+ARGUMENTS = "MOUNTPOINT"
+OPTIONS: dict[str, tuple[str, ...]] = {}
+DESCRIPTION = """
+Takes the file of MOUNTPOINT out of the key database. The file stays as it is; its keys are no
+longer shown.
+"""
+EXAMPLES = (("kdb umount user:/sw/editor", "unmount a file"),)
 
 
 def run(options: dict[str, str], arguments: list[str]) -> int:  # noqa: ARG001 - as all commands

@@ -4,7 +4,11 @@ import pytest
 
 from kdb.cli.options import InvalidOption, parse
 
-OPTIONS = {"max-depth": "M:", "min-depth": "m:", "null": "0"}
+OPTIONS = {
+    "max-depth": ("M:", "at most", "DEPTH"),
+    "min-depth": ("m:", "at least", "DEPTH"),
+    "null": ("0", "end with NUL"),
+}
 
 
 @pytest.mark.parametrize(
