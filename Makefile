@@ -48,7 +48,7 @@ docs: $(VENV)/run.stamp  ## renew what docs/dbus-api.md takes from the introspec
 	@$(BIN)/python tooling/dbus_api.py
 
 bench: $(VENV)/dev.stamp  ## measure beside xfconf and dconf; prints a table, writes build/bench.json
-	@$(PYTHON) tooling/programs.py dbus-daemon dbus-monitor dconf xfconf-query
+	@$(PYTHON) tooling/programs.py dbus-daemon dbus-monitor dconf gsettings xfconf-query
 	@$(BIN)/python bench/main.py
 
 # The second file is held to the versions of the first, so that both fit one environment.

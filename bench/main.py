@@ -35,6 +35,7 @@ import programs  # noqa: E402 - the same
 from figures import SUBJECTS  # noqa: E402 - the same
 from plan import FULL, QUICK, WORK, Plan  # noqa: E402 - the same
 from private_bus import PrivateBus  # noqa: E402 - the same
+from processes import PROGRAMS  # noqa: E402 - the same
 from report import rows_of, to_json  # noqa: E402 - the same
 from running import Connecting  # noqa: E402 - the same
 from session import Results, idle, measure, sizes_for  # noqa: E402 - the same
@@ -52,7 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
     needed = ["dbus-daemon"]
     needed += ["xfconf-query"] if "xfconfd" in options.of else []
     needed += ["dconf"] if "dconf" in options.of else []
-    lacking = programs.sentences(programs.missing(needed)) + missing_services(options.of)
+    if "process" in options.only:
+        needed += [each for name in options.of for each in PROGRAMS.get(name, ())]
+    lacking = programs.sentences(programs.missing(dict.fromkeys(needed)))
+    lacking += missing_services(options.of)
     for sentence in lacking:
         print(sentence, file=sys.stderr)
     if lacking:

@@ -18,6 +18,7 @@ WORK: Final = {
     "signal": "from a set's reply to the signal at a subscriber",
     "memory": "memory empty and with all keys",
     "start": "start with all keys",
+    "process": "kdb get and kdb set as processes, beside xfconf-query, dconf and gsettings",
     "idle": "wake-ups when idle",
 }
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import calls
 import keysets
+import processes
 import state
 from beside import beside
 from calls import Clock
@@ -26,12 +27,11 @@ Results = dict[tuple[str, int | None], dict[str, Figure]]
 Say = Callable[[str], None]
 
 _AT_EACH_SIZE: Final = {
-    "small": {"set", "throughput", "get", "signal"},
+    "small": {"set", "throughput", "get", "signal", "process"},
     "middle": {"set", "get"},
     "large": {
         "set", "throughput", "get", "signal", "handle-get", "handle-set", "beside", "rewriting",
-        "memory",
-        "start",
+        "memory", "start", "process",
     },
     "huge": {"set"},
 }  # fmt: skip
@@ -84,6 +84,9 @@ class Session:
         if "get" in work and (got := calls.get_string(running, keys, plan)) is not None:
             self._note("get", got[0])
             self._note("get-cpu", got[1])
+        if "process" in work:
+            for what, figure in processes.measure(running, keys, plan, clock).items():
+                self._note(what, figure)
         if "handle-get" in work and kdbd:
             self._pair("handle-get", "handle-get-again", keysets.handle_get(running, keys, plan))
         if "handle-set" in work and kdbd:

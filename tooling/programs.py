@@ -22,6 +22,8 @@ PACKAGES: Final = {
     "gcc": "gcc",
     "gdbus": "libglib2.0-bin",
     "gdbus-codegen": "libglib2.0-dev",
+    "glib-compile-schemas": "libglib2.0-bin",
+    "gsettings": "libglib2.0-bin",
     "moc": "qtbase5-dev",
     "pkg-config": "pkg-config",
     "qdbusxml2cpp": "qtbase5-dev",

@@ -199,10 +199,11 @@ class Connection:
         data = memoryview(message.serialise(serial=self._serial, fds=fds))
         try:
             self._socket.settimeout(timeout_s)
+            # A bus that is gone must not end programs that do not ignore SIGPIPE.
             if fds:
                 ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
-                data = data[self._socket.sendmsg([data], ancillary) :]
-            self._socket.sendall(data)
+                data = data[self._socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL) :]
+            self._socket.sendall(data, socket.MSG_NOSIGNAL)
         except OSError as error:
             raise self._lost(str(error)) from None
 

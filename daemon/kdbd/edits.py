@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from kdb.formats import dump
 from kdb.model.content import Content
 from kdb.model.errors import InstallationError, KDBError, ResourceError, SyntacticError
 from kdb.model.names import escape, namespace
@@ -24,7 +25,6 @@ from kdbd.core.merge import merge_file, same, unwritten_after
 from kdbd.core.requests import Request, Slices
 from kdbd.core.view import root_name
 from kdbd.files import BackendFile
-from kdbd.store import dump
 from kdbd.store.disk import Disk, FileStat
 from kdbd.store.journal import BackendRow, Journal
 from kdbd.store.persist import Persistence, digest_of

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from kdb.formats import dump
 from kdb.model.content import Content
 from kdb.model.errors import InstallationError
 from kdb.model.names import Namespace, namespace
 from kdbd.core.backend import Backend
 from kdbd.core.commit import Commit
 from kdbd.core.mounts import MountSpec
-from kdbd.store import dump
 from kdbd.store.disk import FileStat
 from kdbd.store.journal import BackendRow
 from kdbd.store.persist import FileWrite, Replaced

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from time import perf_counter, time
 from typing import Any
 
+from kdb.formats import dump
 from kdb.model.errors import KDBError, ResourceError
 from kdbd.core.database import Database
 from kdbd.files import SYNCHRONOUS_BYTES, BackendFile
 from kdbd.pipeline import Pipeline
-from kdbd.store import dump
 from kdbd.store.persist import FileEdited, FileRefused, Persistence
 from kdbd.stores import Stores
 from kdbd.worker import Worker

@@ -9,8 +9,8 @@ from typing import Any
 from daemon_process import DaemonProcess
 
 from crashing.operations import Stored
+from kdb.formats import dump
 from kdb.model.names import unescape
-from kdbd.store import dump
 
 __all__ = ["check_files", "paths"]
 

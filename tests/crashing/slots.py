@@ -14,11 +14,11 @@ from typing import Any
 
 from crashing.operations import Operation, Seat, Slot, Steps, Stored
 from crashing.peer import Request
+from kdb.formats import dump
 from kdb.model.names import escape, unescape
 from kdb.protocol import HANDLE_INTERFACE
 from kdb.wire import pack_changes
 from kdbd.core.mounts import MountSpec, declare
-from kdbd.store import dump
 
 __all__ = ["editing_slots", "mounting_slots", "slots"]
 

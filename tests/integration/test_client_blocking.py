@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -371,3 +372,21 @@ def test_a_signal_is_waited_for_once(connection):
     connection.send(Call("SetString", "ss", ("user:/a", "1")))
     connection.await_signal(None)
     assert not connection.signalled
+
+
+def test_a_bus_that_goes_ends_no_program_that_lets_sigpipe_end_it(kdbd):
+    script = (
+        "import os, signal, sys, kdb\n"
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+        "with kdb.KDB() as db:\n"
+        "    os.kill(int(sys.argv[1]), signal.SIGKILL)\n"
+        "    try:\n"
+        "        while True:\n"
+        "            db.get_string('user:/a')\n"
+        "    except kdb.KDBException as error:\n"
+        "        if error.number == 'C01200':\n"
+        "            print('told', flush=True)\n"
+        "            os._exit(0)\n"
+    )
+    done = kdbd.run(sys.executable, "-c", script, str(kdbd.bus.pid), check=False)
+    assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr

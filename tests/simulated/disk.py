@@ -12,9 +12,9 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from kdb.formats import dump
 from kdb.model.content import Content
 from kdb.model.errors import SyntacticError
-from kdbd.store import dump
 from kdbd.store.disk import FileStat
 from simulated.workers import Crash
 

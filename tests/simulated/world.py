@@ -19,6 +19,7 @@ from typing import Any
 
 from kdb import base as bases
 from kdb import wire
+from kdb.formats import dump
 from kdb.model import tracking
 from kdb.model.content import Content
 from kdb.model.errors import ERROR_PREFIX, ConflictError, KDBError
@@ -39,7 +40,6 @@ from kdbd.configuration import Configuration
 from kdbd.core.commit import Commit
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declare
 from kdbd.garbage import Garbage
-from kdbd.store import dump
 from kdbd.store.journal import BackendRow
 from kdbd.store.locations import DEFAULT_FILE, ELEKTRA_FILE, Locations
 from kdbd.store.persist import digest_of

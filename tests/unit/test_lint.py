@@ -13,7 +13,8 @@ LINTED = ("client", "daemon", "tooling", "tour", "Makefile", "pyproject.toml", "
 IMPORTS = {
     "client/kdb/model/planted.py": ("socket", "kdb.model"),
     "client/kdb/model/planted_too.py": ("msgpack", "kdb.model"),
-    "client/kdb/planted.py": ("kdbd.store.dump", "kdb never imports kdbd"),
+    "client/kdb/formats/planted.py": ("msgpack", "kdb.formats"),
+    "client/kdb/planted.py": ("kdbd.store.journal", "kdb never imports kdbd"),
     "daemon/kdbd/core/planted.py": ("asyncio", "kdbd.core"),
     "daemon/kdbd/store/planted.py": ("dbus_next", "Only the bus layers"),
 }

@@ -6,8 +6,9 @@ and not four times. The protocol allows it, as the bus answers in order (sd-bus 
 
 from __future__ import annotations
 
+# The C module below `socket`, which costs 2 ms for the enums and selectors that it makes.
+import _socket
 import os
-import socket
 import struct
 
 from kdb._address import bus_address, socket_paths
@@ -49,7 +50,7 @@ class Bus:
 
     def __init__(self, directory: str | None = None) -> None:
         self._directory = directory
-        self._socket: socket.socket | None = None
+        self._socket: _socket.socket | None = None
         self._target = _ROOT
         self._serial = 0
         self._data = b""
@@ -84,7 +85,8 @@ class Bus:
         data += self._message(target, member, signature, values)
         serial = self._serial
         try:
-            connection.sendall(data)
+            # Without the flag a bus that is gone would end the process, as a closed pipe does.
+            connection.sendall(data, _socket.MSG_NOSIGNAL)
             if self._greeted():
                 return self._reply(serial)
         except TimeoutError:
@@ -160,11 +162,11 @@ class Bus:
         self._data += data
 
 
-def _connect() -> socket.socket:
+def _connect() -> _socket.socket:
     address = bus_address("session", os.environ)
     why = f"no socket in the bus address {address!r}" if address else "no bus address is set"
     for path in socket_paths(address):
-        connection = socket.socket(socket.AF_UNIX)
+        connection = _socket.socket(_socket.AF_UNIX)
         connection.settimeout(_TIMEOUT_S)
         try:
             connection.connect(path)

@@ -24,8 +24,10 @@ __all__ = [
     "checked",
     "invalid_name",
     "kind_of",
+    "report",
     "run",
     "say",
+    "say_bytes",
     "show_commands",
     "tell",
     "unknown_command",
@@ -36,6 +38,8 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from kdb.model.errors import KDBError
 
 OK = 0
 INVALID_OPTION = 1
@@ -81,8 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     except NoService as error:
         return _report(name, CallError("org.freedesktop.DBus.Error.NoServer", str(error)))
     except Exception as error:  # noqa: BLE001 - a person gets a line, never a traceback
-        warn(f"kdb: this should not have happened: {error!r}\n")
-        return KDB_ERROR
+        return report(name, error)
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
@@ -135,6 +138,11 @@ def say(text: str) -> None:
     _write(1, text.encode("utf-8", "surrogateescape"))
 
 
+def say_bytes(data: bytes) -> None:
+    """Write to standard output what is no text, or is encoded already."""
+    _write(1, data)
+
+
 def tell(options: Mapping[str, str], text: str) -> None:
     """Write what ``-v`` and ``-d`` tell: beside the output, but never into a JSON document."""
     (warn if "j" in options else say)(text)
@@ -171,6 +179,7 @@ def checked(name: str) -> str:
     """Return a key's name from the command line, refusing the empty one as libelektra does."""
     if not name:
         raise wrong_arguments("<empty string> is not a valid keyname. Please enter a valid one.")
+    name.encode()  # what is no UTF-8 is told by `_run`
     return name
 
 
@@ -206,9 +215,26 @@ def kind_of(error: CallError) -> str:
 def _report(command: str, error: CallError) -> int:
     """Print an error of the key database, and return the exit code for it."""
     from kdb.dbus_errors import from_dbus_error
+
+    return _report_error(command, from_dbus_error(error.name, error.text))
+
+
+def report(command: str, error: Exception) -> int:
+    """Print an error of the library, or of our own, and return the exit code for it."""
+    # Classes that take time to import.
+    from kdb.model.errors import KDBError
+    from kdb.model.exceptions import KDBException
+
+    found = error.error if isinstance(error, KDBException) else error
+    if isinstance(found, KDBError):
+        return _report_error(command, found)
+    warn(f"kdb: this should not have happened: {error!r}\n")
+    return KDB_ERROR
+
+
+def _report_error(command: str, found: KDBError) -> int:
     from kdb.model.errors import InstallationError, InvalidName, NameTooLong
 
-    found = from_dbus_error(error.name, error.text)
     if isinstance(found, (InvalidName, NameTooLong)):
         failure = invalid_name(command, f"Invalid Keyname: {found}")
     elif isinstance(found, InstallationError):

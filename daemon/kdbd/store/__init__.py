@@ -1,1 +1,1 @@
-"""Where keys are kept: files, their format, the journal, and who owns them."""
+"""Where keys are kept: files, the journal, and who owns them."""

@@ -18,9 +18,9 @@ import re
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
+from kdb.formats.dump_source import Entries, Source, shown
 from kdb.model import names
 from kdb.model.content import BINARY, MAX_VALUE_BYTES
-from kdbd.store.dump_source import Entries, Source, shown
 
 __all__ = ["HEADER", "read_slices"]
 
@@ -36,7 +36,7 @@ _SLICE_KEYS: Final = 1_000
 """Keys read between two yields, about 4 ms."""
 
 
-def read_slices(entries: Entries, source: Source) -> Iterator[None]:
+def read_slices(entries: Entries, source: Source) -> Iterator[int]:
     """Read the version 1 file of `source` into `entries`, pausing after each 1,000 keys.
 
     Raises SyntacticError.
@@ -59,7 +59,7 @@ def read_slices(entries: Entries, source: Source) -> Iterator[None]:
         entries[name] = source.content(value, binary=False, fields=fields, position=position)
         position = after + len(_KEY_END)
         if len(entries) % _SLICE_KEYS == 0:
-            yield
+            yield position
     if not data.startswith(_END, position):
         _fail_record(source, position, "ksEnd")
     rest = position + len(_END)

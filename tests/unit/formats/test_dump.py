@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from kdb.formats import dump
+from kdb.formats.dump import SharedText
 from kdb.model import content, names
 from kdb.model.content import Content
 from kdb.model.errors import SyntacticError
-from kdbd.store import dump
-from kdbd.store.dump import SharedText
 
 ORACLE = Path(__file__).parents[2] / "data" / "oracle" / "dump"
 USER = names.unescape("user:/")

@@ -2,11 +2,11 @@
 
 import pytest
 
+from kdb.formats import dump
+from kdb.formats.dump import SharedText
 from kdb.model import content, names
 from kdb.model.content import Content
 from kdb.model.errors import SyntacticError
-from kdbd.store import dump
-from kdbd.store.dump import SharedText
 
 USER = names.unescape("user:/")
 HEAD = b"kdbOpen 1\nksNew 1\n"

@@ -1,0 +1,35 @@
+"""``kdb reset``."""
+
+from __future__ import annotations
+
+from kdb.cli.command import OK, say, wrong_arguments
+
+__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
+
+ARGUMENTS = "[-f]"
+OPTIONS = {"force": ("f", "do not ask")}
+DESCRIPTION = """
+Removes all keys of spec:/, user:/ and system:/, and all mountpoints, in one commit. The files of
+mountpoints are left as they are. The keys of dir:/ belong to directories and stay.
+
+It asks first. Without a terminal to ask on it does nothing, unless -f is given. kdb stash does
+the same, but saves everything before.
+"""
+EXAMPLES = (("kdb reset", "begin anew"),)
+
+
+def run(options: dict[str, str], arguments: list[str]) -> int:
+    """Remove all keys."""
+    if arguments:
+        raise wrong_arguments("no arguments needed")
+    from kdb.cli import backups
+    from kdb.cli.asking import confirm
+    from kdb.cli.key_sets import Database
+
+    with Database() as database:
+        read = backups.everything(database)
+        count = len(backups.saved(read.contents))
+        confirm(options, f"remove all keys ({count:,}) and all mountpoints")
+        replaced = database.change(read, backups.directory_keys)
+    say(f"Keys removed: {len(backups.saved(replaced.contents)):,}\n")
+    return OK
