@@ -11,7 +11,7 @@ LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate
 	--strip-extras --build-deps-for editable --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint lint-form lint-types lint-imports docs bench soak lock install-dev clean
+.PHONY: help venv run test lint lint-form lint-types lint-imports docs man bench soak lock install-dev clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ docs: $(VENV)/run.stamp  ## renew what docs/dbus-api.md takes from the introspec
 bench: $(VENV)/dev.stamp  ## measure beside xfconf and dconf; prints a table, writes build/bench.json
 	@$(PYTHON) tooling/programs.py dbus-daemon dbus-monitor dconf gsettings xfconf-query
 	@$(BIN)/python bench/main.py
+
+man: $(VENV)/run.stamp  ## write the manual pages to build/man
+	@$(BIN)/python tooling/manual_pages.py
 
 # The second file is held to the versions of the first, so that both fit one environment.
 lock: $(VENV)/dev.stamp  ## renew requirements/*.txt, the locked versions with their hashes

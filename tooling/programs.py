@@ -13,23 +13,27 @@ from typing import Final
 __all__ = ["PACKAGES", "missing", "sentences"]
 
 PACKAGES: Final = {
+    "bash": "bash",
     "busctl": "systemd",
     "dbus-daemon": "dbus",
     "dbus-monitor": "dbus",
     "dbus-send": "dbus",
     "dconf": "dconf-cli",
+    "fish": "fish",
     "g++": "g++",
     "gcc": "gcc",
     "gdbus": "libglib2.0-bin",
     "gdbus-codegen": "libglib2.0-dev",
     "glib-compile-schemas": "libglib2.0-bin",
     "gsettings": "libglib2.0-bin",
+    "mandoc": "mandoc",
     "moc": "qtbase5-dev",
     "pkg-config": "pkg-config",
     "qdbusxml2cpp": "qtbase5-dev",
     "strace": "strace",
     "valac": "valac",
     "xfconf-query": "xfconf",
+    "zsh": "zsh",
 }
 """The Debian 12 package of every program that a make target may call."""
 

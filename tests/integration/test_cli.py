@@ -1,96 +1,16 @@
-"""The kdb command, as its own process, against a real kdbd: transcripts, and what they lack."""
+"""The kdb command, as its own process, against a real kdbd: what the transcripts lack."""
 
-import json
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
+from process_state import wait_until_it_asks
+from transcripts import KDB, run
 
 from kdb.cli.commands import COMMANDS
-
-KDB = Path(sysconfig.get_path("scripts")) / "kdb"
-TRANSCRIPTS = Path(__file__).resolve().parents[1] / "data" / "oracle" / "cli"
-OURS = {"get", "ls", "mount", "rm", "set", "umount"}
-PLUGINS = {"dump", "resolver", "sync", "dbus"}
-# libelektra's words; of standard error the first line's meaning counts, but these are short.
-EXACT = re.compile(r"Did not find")
-
-
-def steps(name):
-    return json.loads((TRANSCRIPTS / f"{name}.json").read_text())["steps"]
-
-
-def run(kdbd, command):
-    """Run a line of shell as a client; return what it printed as text, whatever the bytes."""
-    done = kdbd.run("bash", "-c", command, check=False, text=False)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-def check(kdbd, step):
-    code, output, errors = run(kdbd, step["cmd"])
-    expected = step["exit"], step["stdout"]
-    superseded = step.get("superseded", "")
-    if superseded:
-        expected = 5, ""
-    assert (code, output) == expected, (step["cmd"], errors)
-    assert "Traceback" not in errors
-    assert bool(errors) == bool(step["stderr"] or superseded), (step["cmd"], errors)
-    if EXACT.match(step["stderr"]):
-        assert errors == step["stderr"]
-    if "C01320" in step["stderr"] + superseded:
-        assert "C01320" in errors
-
-
-@pytest.mark.parametrize("name", ["get", "set", "rm", "ls"])
-def test_the_transcript_holds(kdbd, name):
-    for step in steps(name):
-        check(kdbd, step)
-
-
-def test_the_transcript_of_mounting_holds_for_files_in_the_dump_format(kdbd):
-    """Plugins that kdbd has none of exit with 7; what the transcript does in them is left out."""
-    foreign = {}
-    for step in steps("mount"):
-        words = shlex.split(step["cmd"].partition("|")[0])
-        if words[:2] == ["kdb", "mount"] and step["exit"] == 0:
-            others = [word for word in words[2:] if not word.startswith("-")]
-            if set(others[2:]) - PLUGINS or "noresolver" in others:
-                path, mountpoint = [word for word in others if word != "noresolver"][:2]
-                foreign[mountpoint] = path
-                check(kdbd, step | {"exit": 7, "stdout": "", "stderr": "no such plugin"})
-                continue
-        if words[0] not in ("kdb", "cat") or (words[0] == "kdb" and words[1] not in OURS):
-            continue
-        if any(concerns(step["cmd"], mountpoint) for mountpoint in foreign):
-            continue
-        if words[0] == "cat":
-            # The file of a mountpoint is written before its set is answered.
-            for path in words[1:]:
-                if Path(path).name not in foreign.values():
-                    assert run(kdbd, f"cat {path}")[1] == step["stdout"].partition("{")[0]
-            continue
-        if words[1] == "mount" and len(words) < 4:
-            step |= {"stdout": without(step["stdout"], {**foreign, "user:/x": "e.ecf"})}
-            if "od" in step["cmd"]:
-                step |= {"cmd": step["cmd"].partition("|")[0], "stdout": "t.ecf on user:/m\0"}
-        check(kdbd, step)
-
-
-def concerns(command, mountpoint):
-    return re.search(rf"{re.escape(mountpoint)}(/|'|\s|$)", command) is not None
-
-
-def without(listing, foreign):
-    """Return a listing without what is not mounted here."""
-    gone = {f"{path} on {mountpoint}" for mountpoint, path in foreign.items()}
-    gone |= set(foreign) | set(foreign.values())
-    return "".join(line for line in listing.splitlines(True) if line.rstrip("\n") not in gone)
 
 
 def test_a_mountpoint_may_announce_once(kdbd):
@@ -172,7 +92,7 @@ def test_a_look_up_is_told_step_by_step(kdbd):
     assert (code, output.splitlines()) == (
         0,
         [
-            "got 1 keys",
+            "got 2 keys",
             "searching spec:/sw/k, found: spec:/sw/k, options: KDB_O_CALLBACK",
             "The key was not found in any other namespace, taking the default",
             "The resulting keyname is default:/sw/k",
@@ -332,28 +252,12 @@ def test_ctrl_c_is_quiet(kdbd):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        waits_for_the_bus(process.pid)
+        wait_until_it_asks(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.communicate() == (b"", b"")
         assert process.returncode == -signal.SIGINT
     finally:
         kdbd.bus.resume()
-
-
-def waits_for_the_bus(pid):
-    """Return when the process sleeps with a socket open: it has asked and waits."""
-    while True:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        if state == "S" and "socket:" in str(list(open_files(pid))):
-            return
-
-
-def open_files(pid):
-    for each in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            yield os.readlink(each)
-        except FileNotFoundError:
-            continue  # closed meanwhile
 
 
 def test_nothing_heavy_is_imported(kdbd):

@@ -37,6 +37,7 @@ STANDARD = {INTROSPECTABLE, PEER, PROPERTIES}
 SIGNATURES = {
     "Apply": (APPLY, "t"),
     "Changes": ("tsu", "a(tss)bt"),
+    "File": ("s", "s"),
     "Get": ("s", "saya{ss}t"),
     "GetAll": ("ssu", "a(saya{ss}t)bt"),
     "GetString": ("s", "s"),
@@ -201,6 +202,7 @@ def test_busctl_calls_every_method_and_reads_every_property(
         ("Get", ["user:/b"], "saya{ss}t", ["user:/b", [50], {"m": "x", "type": "long"}, 2]),
         ("GetAll", ["user:/", "", "1"], "a(saya{ss}t)bt", [[["user:/a", [49], {}, 1]], True, 2]),
         ("List", ["user:/", "", "0"], "asb", [["user:/a", "user:/b"], False]),
+        ("File", ["user:/a"], "s", [str(kdbd.user / "default.ecf")]),
         ("SetString", ["user:/c", "3"], "t", [3]),
         ("Set", ["user:/d", "2", "0", "255", "1", "binary", ""], "t", [4]),
         ("SetMeta", ["user:/c", "m", "1"], "t", [5]),
@@ -299,6 +301,7 @@ def test_gdbus_calls_every_method(kdbd: DaemonProcess, caller: Caller) -> None:
             ),
         ),
         ("List", ["user:/", "user:/a", "0"], "(['user:/b'], false)"),
+        ("File", ["user:/a"], f"('{kdbd.user / 'default.ecf'}',)"),
         ("SetString", ["user:/c", "3"], "(uint64 3,)"),
         ("Set", ["user:/d", "[0x34]", "{'m': 'n'}"], "(uint64 4,)"),
         ("SetMeta", ["user:/c", "m", "1"], "(uint64 5,)"),

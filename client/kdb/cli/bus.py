@@ -75,6 +75,12 @@ class Bus:
         """As :meth:`call`, on the root object, which alone has Mount, Unmount and ListMounts."""
         return self._ask(_ROOT, member, signature, values)
 
+    def revision(self) -> int:
+        """Return the revision of the last commit."""
+        target = (OBJECT_PATH, "org.freedesktop.DBus.Properties", BUS_NAME)
+        ((_, revision),) = self._ask(target, "Get", "ss", (INTERFACE, "Revision"))
+        return int(revision)
+
     def _ask(
         self, target: tuple[str, str, str], member: str, signature: str, values: tuple[Any, ...]
     ) -> list[Any]:

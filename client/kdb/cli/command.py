@@ -15,6 +15,7 @@ __all__ = [
     "INVALID_OPTION",
     "KDB_ERROR",
     "NOT_FOUND",
+    "NO_METADATA",
     "OK",
     "UNKNOWN_COMMAND",
     "WRONG_ARGUMENTS",
@@ -22,15 +23,19 @@ __all__ = [
     "bus_for",
     "canonical",
     "checked",
+    "found_key",
     "invalid_name",
     "kind_of",
+    "parent_key",
     "report",
+    "report_call",
     "run",
     "say",
     "say_bytes",
     "show_commands",
     "tell",
     "unknown_command",
+    "unserved",
     "warn",
     "wrong_arguments",
 ]
@@ -50,6 +55,7 @@ KDB_ERROR = 5
 INVALID_NAME = 7
 NOT_FOUND = 11
 CASCADING_WRITE = 12
+NO_METADATA = 12
 
 _VERSION = "KDB_VERSION: 0.11.0\nSO_VERSION: 5\n"
 
@@ -72,6 +78,8 @@ def run(arguments: Sequence[str]) -> int:
     if name in ("-V", "--version"):
         say(_VERSION)
         return OK
+    if name == "--complete":
+        return _complete(rest)
     try:
         if name not in COMMANDS:
             show_commands({})
@@ -81,11 +89,22 @@ def run(arguments: Sequence[str]) -> int:
         warn(failure.text)
         return failure.code
     except CallError as error:
-        return _report(name, error)
+        return report_call(name, error)
     except NoService as error:
-        return _report(name, CallError("org.freedesktop.DBus.Error.NoServer", str(error)))
+        return report_call(name, unserved(error))
     except Exception as error:  # noqa: BLE001 - a person gets a line, never a traceback
         return report(name, error)
+
+
+def _complete(arguments: Sequence[str]) -> int:
+    """Answer a shell, which at TAB wants suggestions or nothing, but no errors."""
+    from kdb.cli import completion
+
+    try:
+        say(completion.answer(arguments))
+    except Exception:  # noqa: BLE001 - whatever it is, it suggests nothing
+        return KDB_ERROR
+    return OK
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
@@ -179,8 +198,15 @@ def checked(name: str) -> str:
     """Return a key's name from the command line, refusing the empty one as libelektra does."""
     if not name:
         raise wrong_arguments("<empty string> is not a valid keyname. Please enter a valid one.")
-    name.encode()  # what is no UTF-8 is told by `_run`
     return name
+
+
+def parent_key(name: str) -> bytes:
+    """Return the unescaped name of a parent key that kdbd is to be asked for."""
+    from kdb.model.names import unescape
+
+    checked(name).encode()  # what is no UTF-8 is told by `_run`
+    return unescape(name)
 
 
 def canonical(name: str) -> str:
@@ -206,13 +232,34 @@ def bus_for(*names: str) -> Bus:
     return Bus()
 
 
+def found_key(bus: Bus, name: str) -> tuple[str, bytes, dict[str, str], int] | None:
+    """Return the key that *name* stands for, or None: its name, value, metadata and revision."""
+    try:
+        found, value, meta, revision = bus.call("Get", "s", name)
+    except CallError as error:
+        kind = kind_of(error)
+        if kind == "KeyNotFound":
+            return None
+        if kind == "LimitsExceeded":
+            from kdb.cli import large
+
+            return large.key(name)
+        raise
+    return found, value, meta, revision
+
+
 def kind_of(error: CallError) -> str:
     """Return the last part of an error's name if it is one of kdbd's, else ""."""
     prefix, _, kind = error.name.rpartition(".")
     return kind if prefix == "org.libelektra.KDB1.Error" else ""
 
 
-def _report(command: str, error: CallError) -> int:
+def unserved(error: NoService) -> CallError:
+    """Return the error of a call that no bus took."""
+    return CallError("org.freedesktop.DBus.Error.NoServer", str(error))
+
+
+def report_call(command: str, error: CallError) -> int:
     """Print an error of the key database, and return the exit code for it."""
     from kdb.dbus_errors import from_dbus_error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdb.cli.command import ABORTED, OK, Failure, checked, report, warn, wrong_arguments
+from kdb.cli.command import ABORTED, OK, Failure, parent_key, report, warn, wrong_arguments
 
 __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 
@@ -42,7 +42,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     from kdb.model import names
     from kdb.model.errors import KDBError
 
-    parent = names.unescape(checked(arguments[0]))
+    parent = parent_key(arguments[0])
     form = storage_formats.checked_format("editor", (*arguments, _FORMAT)[1])
     if parent[0] == names.Namespace.CASCADING:
         text = f"{arguments[0]} is a cascading name; name a namespace, as in user:{arguments[0]}"

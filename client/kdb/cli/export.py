@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdb.cli.command import OK, checked, say_bytes, wrong_arguments
+from kdb.cli.command import OK, parent_key, say_bytes, wrong_arguments
 
 __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 
@@ -41,7 +41,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
 
     default = "json" if "j" in options else storage_formats.DEFAULT
     source, form, file = (*arguments, *(default, "-")[len(arguments) - 1 :])
-    parent = names.unescape(checked(source))
+    parent = parent_key(source)
     form = storage_formats.checked_format("export", form)
     if "j" in options and form != "json":
         raise wrong_arguments(f"-j stands for the format json, not for {form}")

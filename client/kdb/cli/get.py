@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kdb.cli.bus import CallError
 from kdb.cli.command import (
     NOT_FOUND,
     OK,
@@ -10,18 +9,18 @@ from kdb.cli.command import (
     bus_for,
     canonical,
     checked,
-    kind_of,
+    found_key,
     say,
     tell,
     wrong_arguments,
 )
 from kdb.cli.options import JSON
 
-__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
+__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run", "value_text"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kdb.cli.bus import Bus
+    from collections.abc import Mapping
 
 ARGUMENTS = "[-n] [-j] [-v] NAME"
 OPTIONS = {
@@ -53,7 +52,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
         from kdb.cli import trace
 
         tell(options, trace.search(bus, canonical(name)))
-    key = _key(bus, name)
+    key = found_key(bus, name)
     if key is None:
         say("" if "j" in options else end)
         raise Failure(NOT_FOUND, f"Did not find key '{canonical(name)}'")
@@ -63,20 +62,12 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
         as_json.show(as_json.key(*key))
         return OK
     _, value, meta, _ = key
-    if "binary" in meta:
-        text = "".join(f"\\x{byte:x}" for byte in value)
-    else:
-        text = value.decode("utf-8", "surrogateescape")
-    say(text + end)
+    say(value_text(value, meta) + end)
     return OK
 
 
-def _key(bus: Bus, name: str) -> tuple[str, bytes, dict[str, str], int] | None:
-    """Return what kdbd answers for a name: the found name, value, metadata and revision."""
-    try:
-        found, value, meta, revision = bus.call("Get", "s", name)
-    except CallError as error:
-        if kind_of(error) == "KeyNotFound":
-            return None
-        raise
-    return found, value, meta, revision
+def value_text(value: bytes, meta: Mapping[str, str]) -> str:
+    """Return a value as it is printed: bytes in hexadecimal."""
+    if "binary" in meta:
+        return "".join(f"\\x{byte:x}" for byte in value)
+    return value.decode("utf-8", "surrogateescape")

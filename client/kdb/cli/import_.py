@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdb.cli.command import OK, checked, tell, wrong_arguments
+from kdb.cli.command import OK, parent_key, tell, wrong_arguments
 
 __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run", "wanted"]
 
@@ -51,7 +51,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     from kdb.model import names
 
     destination, form, file = (*arguments, *(storage_formats.DEFAULT, "-")[len(arguments) - 1 :])
-    parent = names.unescape(checked(destination))
+    parent = parent_key(destination)
     form = storage_formats.checked_format("import", form)
     if parent[0] == names.Namespace.CASCADING:
         text = f"{destination} is a cascading name; name a namespace, as in user:{destination}"

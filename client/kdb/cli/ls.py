@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from kdb.cli import listing
-from kdb.cli.bus import CallError
-from kdb.cli.command import OK, bus_for, canonical, checked, kind_of, say, tell, wrong_arguments
-from kdb.cli.options import JSON, InvalidOption
+from kdb.cli.command import OK, bus_for, canonical, checked, say, tell, wrong_arguments
+from kdb.cli.options import JSON, number
 
 __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kdb.cli.bus import Bus
 
 ARGUMENTS = "[-0] [-j] [-m DEPTH] [-M DEPTH] NAME"
 OPTIONS = {
@@ -22,7 +17,8 @@ OPTIONS = {
 }
 DESCRIPTION = """
 Prints the names of the key NAME and of all keys below it, a line each, in key order. Of a
-cascading name, one that begins with a slash, the keys of all namespaces.
+cascading name, one that begins with a slash, the keys of all namespaces, and the defaults that
+specifications make.
 """
 EXAMPLES = (
     ("kdb ls user:/sw", "list one user's keys below sw"),
@@ -34,8 +30,8 @@ _UNBOUNDED = 2**31 - 1
 
 def run(options: dict[str, str], arguments: list[str]) -> int:
     """List the names of a key and the keys below it, between two depths relative to it."""
-    least = _depth(options, "m", "min-depth", 0)
-    most = _depth(options, "M", "max-depth", -1)
+    least = number(options, "min-depth", OPTIONS["min-depth"], 0)
+    most = number(options, "max-depth", OPTIONS["max-depth"], -1)
     if len(arguments) != 1:
         raise wrong_arguments("1 argument required")
     if least < 0:
@@ -44,7 +40,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
         raise wrong_arguments("the maximum depth has to be larger than the minimum depth")
     name = checked(arguments[0])
     bus = bus_for(name)
-    found = _names(bus, name)
+    found = list(listing.names_with_defaults(bus, name))
     if "v" in options:
         tell(options, _sizes(found, name))
     root = _depth_of(canonical(name))
@@ -77,27 +73,10 @@ def _sizes(found: list[str], name: str) -> str:
     )
 
 
-def _names(bus: Bus, name: str) -> list[str]:
-    try:
-        return list(listing.names(bus, name))
-    except CallError as error:
-        # Defaults are made by look-ups and stored nowhere, so there is nothing to list.
-        if kind_of(error) == "Interface" and name.startswith("default:"):
-            return []
-        raise
-
-
 def _count(found: list[str], name: str, whole: str) -> int:
     if canonical(name) == whole:
         return len(found)
-    return sum(1 for _ in listing.names(bus_for(whole), whole))
-
-
-def _depth(options: dict[str, str], letter: str, name: str, default: int) -> int:
-    try:
-        return int(options.get(letter, default))
-    except ValueError:
-        raise InvalidOption(f"-{letter} --{name} needs a valid number as argument") from None
+    return sum(1 for _ in listing.names_with_defaults(bus_for(whole), whole))
 
 
 def _depth_of(name: str) -> int:

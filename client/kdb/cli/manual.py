@@ -3,7 +3,7 @@
 A command's module has ``ARGUMENTS``, the synopsis after its name; ``OPTIONS``, what it takes
 besides the common options (see :mod:`kdb.cli.options`); ``DESCRIPTION``, paragraphs between empty
 lines, of which those that are indented stay as they are; ``EXAMPLES``, pairs of a command line and
-what it does.
+what it does; and, where it reads more than all commands do, ``ENVIRONMENT``, the variables.
 """
 
 from __future__ import annotations
@@ -18,7 +18,19 @@ from kdb.cli.options import COMMON
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["EXIT_CODES", "Page", "commands_text", "help_text", "option_forms", "page", "paragraphs"]
+__all__ = [
+    "ENVIRONMENT",
+    "EXIT_CODES",
+    "FILES",
+    "OVERVIEW",
+    "SUMMARY",
+    "Page",
+    "commands_text",
+    "help_text",
+    "option_forms",
+    "page",
+    "paragraphs",
+]
 
 WIDTH = 80
 """Columns that every terminal has."""
@@ -37,6 +49,42 @@ EXIT_CODES = {
 """As libelektra's, by design/elektra.md; what `kdb` ends with."""
 
 
+SUMMARY = "Read and write the key database that kdbd serves."
+
+OVERVIEW = """
+The key database holds settings: each key has a name, a value and metadata. kdb asks kdbd, the
+service that owns it, over D-Bus; what kdb says was written is on the disk.
+
+The name of a key begins with a namespace:
+
+  spec:/    what settings there are: their defaults and their meaning
+  dir:/     what holds for a directory and those below it
+  user:/    what one user chose
+  system:/  what holds for the machine
+
+A name that begins with a slash is a cascading name: it stands for the first of dir:/, user:/ and
+system:/ in which there is such a key, or else for the default that spec:/ names for it. In a part
+of a name, a slash and a backslash are written with a backslash before them.
+"""
+"""What all of kdb is about, as the page kdb(1) tells it; in form as a command's description."""
+
+ENVIRONMENT = {
+    "DBUS_SESSION_BUS_ADDRESS": "the bus on which kdbd is looked for",
+    "NO_COLOR": "if it is set and not empty, nothing is coloured unless --color=always asks for it",
+    "TERM": "if it is dumb, nothing is coloured either",
+}
+"""The variables that every command reads."""
+
+FILES = {
+    "~/.config/default.ecf": "the keys of user:/",
+    "/etc/kdb/default.ecf": "the keys of system:/",
+    ".dir/default.ecf": "the keys of dir:/, in the nearest directory upward that has it",
+    "/usr/share/elektra/specification/default.ecf": "the keys of spec:/",
+    "~/.local/state/kdbd/": "the journal of kdbd, with the history of all changes",
+}
+"""Where keys are, unless kdbd was started with other paths."""
+
+
 class Page(NamedTuple):
     """A command's page, as its module has it."""
 
@@ -46,6 +94,7 @@ class Page(NamedTuple):
     description: str
     options: Mapping[str, Sequence[str]]
     examples: Sequence[tuple[str, str]]
+    environment: Mapping[str, str]
 
 
 def page(name: str) -> Page:
@@ -53,7 +102,13 @@ def page(name: str) -> Page:
     path, summary = COMMANDS[name]
     module = import_module(path)
     return Page(
-        name, summary, module.ARGUMENTS, module.DESCRIPTION, module.OPTIONS, module.EXAMPLES
+        name,
+        summary,
+        module.ARGUMENTS,
+        module.DESCRIPTION,
+        module.OPTIONS,
+        module.EXAMPLES,
+        getattr(module, "ENVIRONMENT", {}),
     )
 
 

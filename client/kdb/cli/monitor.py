@@ -7,7 +7,16 @@ import select
 import signal
 import time
 
-from kdb.cli.command import KDB_ERROR, NOT_FOUND, OK, Failure, checked, tell, warn, wrong_arguments
+from kdb.cli.command import (
+    KDB_ERROR,
+    NOT_FOUND,
+    OK,
+    Failure,
+    parent_key,
+    tell,
+    warn,
+    wrong_arguments,
+)
 from kdb.cli.options import InvalidOption
 
 __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
@@ -61,7 +70,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     from kdb.model import names
     from kdb.model.errors import InterfaceError
 
-    parent = names.unescape(checked(arguments[0] if arguments else "/"))
+    parent = parent_key(arguments[0] if arguments else "/")
     name = names.escape(parent)
     if parent[0] not in (*names.PERSISTABLE, names.Namespace.CASCADING):
         raise InterfaceError(f"{name} is not stored, so nothing ever changes there", module="kdb")

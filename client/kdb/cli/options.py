@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMON", "JSON", "InvalidOption", "parse"]
+__all__ = ["COMMON", "JSON", "InvalidOption", "number", "parse"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COMMON = {
     "color": ("C:", "colour the output: never, always, or auto, on a terminal only", "WHEN"),
     "debug": ("d", "tell what is needed to find a fault"),
-    "help": ("H", "show this text"),
+    "help": ("H", "show what the command does and takes"),
     "profile": ("p:", "taken for libelektra's sake; there are no profiles", "NAME"),
     "verbose": ("v", "tell more"),
     "version": ("V", "print the version"),
@@ -26,6 +26,20 @@ JSON = {"json": ("j", "print JSON")}
 
 class InvalidOption(Exception):
     """An option that is not known, or whose argument is missing or wrong."""
+
+
+def number(options: Mapping[str, str], long: str, form: Sequence[str], default: int) -> int:
+    """Return the argument of an option, which is a number.
+
+    Raises:
+        InvalidOption: it is none.
+
+    """
+    letter = form[0][0]
+    try:
+        return int(options.get(letter, default))
+    except ValueError:
+        raise InvalidOption(f"-{letter} --{long} needs a valid number as argument") from None
 
 
 def parse(

@@ -10,6 +10,7 @@ from kdb.cli.command import (
     bus_for,
     canonical,
     checked,
+    found_key,
     kind_of,
     say,
     warn,
@@ -73,13 +74,13 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
 def _existing(bus: Bus, name: str) -> str | None:
     """Return the name of the key that *name* stands for, or None where there is none."""
     try:
-        found, *_ = bus.call("Get", "s", name)
+        found = found_key(bus, name)
     except CallError as error:
         # A namespace that holds nothing says so when it is written to.
-        if kind_of(error) in ("KeyNotFound", "Interface"):
+        if kind_of(error) == "Interface":
             return None
         raise
-    return str(found)
+    return None if found is None else found[0]
 
 
 def _tolerate(error: CallError, name: str) -> None:

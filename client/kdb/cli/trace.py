@@ -20,7 +20,7 @@ __all__ = ["search"]
 
 def search(bus: Bus, name: str) -> str:
     """Return the steps of the look-up, a line each, in libelektra's words."""
-    lines = [f"got {sum(1 for _ in listing.names(bus, '/'))} keys"]
+    lines = [f"got {sum(1 for _ in listing.names_with_defaults(bus, '/'))} keys"]
     wanted = names.unescape(name)
     steps: list[Step] = []
     found = lookup(wanted, lambda each: _get(bus, each), steps)

@@ -95,8 +95,6 @@ class Source:
                 unescaped = names.unescape("meta:/" + text.removeprefix("meta:/"))
             except (InvalidName, NameTooLong) as error:
                 self.fail(position, f"a metadata name is invalid: {error.reason}")
-            if not names.parts(unescaped):
-                self.fail(position, "a metadata name is empty")
             short = names.escape(unescaped).removeprefix("meta:/")
             self._meta_short[raw] = short
             self._meta_order[short] = unescaped

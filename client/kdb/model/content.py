@@ -48,7 +48,8 @@ class Content(NamedTuple):
 def meta(items: Mapping[str, str]) -> Meta:
     """Normalise metadata: names without `meta:/`, canonical and in key order.
 
-    Raises InvalidName, also for a name that is empty or given twice in different spellings.
+    A name may be empty, as recorded from libelektra (cli/meta.json). Raises InvalidName, also for
+    one given twice in different spellings.
     """
     if not items:
         return NO_META
@@ -88,10 +89,7 @@ def is_utf8(text: str) -> bool:
 
 
 def _unescaped(name: str) -> bytes:
-    unescaped = names.unescape(_PREFIX + name.removeprefix(_PREFIX))
-    if len(unescaped) == 1:
-        raise InvalidName(f"{name!r} is no metadata name; name it as in 'meta:/type'")
-    return unescaped
+    return names.unescape(_PREFIX + name.removeprefix(_PREFIX))
 
 
 def _check(value: str | bytes, what: str) -> None:

@@ -33,7 +33,7 @@ Subject = View | Handle
 
 
 class Reading:
-    """GetString, Get, GetAll, List, Changes, ListMounts."""
+    """GetString, Get, GetAll, List, File, Changes, ListMounts."""
 
     def __init__(self, context: Context, reader: JournalReader, reader_worker: Worker) -> None:
         self._context = context
@@ -119,6 +119,14 @@ class Reading:
         if namespace(key) is Namespace.DIR:
             view.backend(key)
         return view.items(key, beyond)
+
+    def file(self, subject: Subject, call: Call, name: str) -> Sequence[Any]:
+        backend = view_of(subject).backend(unescape(name))
+        file = self._context.stores.files.get(backend.identity)
+        path = "" if file is None else file.path
+        if not is_utf8(path):
+            raise SemanticError(f"The path of {name}'s file is no UTF-8: {path!r}")
+        return (path,)
 
     def changes(
         self, subject: Subject, call: Call, since: int, parent: str, limit: int

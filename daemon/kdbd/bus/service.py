@@ -43,6 +43,7 @@ class Service:
                 "Get": reading.get,
                 "GetAll": reading.get_all,
                 "List": reading.list_names,
+                "File": reading.file,
                 "SetString": writing.set_string,
                 "Set": writing.set,
                 "SetMeta": writing.set_meta,

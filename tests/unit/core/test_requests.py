@@ -320,10 +320,13 @@ def test_other_metadata_leave_a_binary_value():
 
 def test_set_meta_refuses_what_is_no_metadata():
     view = stores({"user:/a": content("1", revision=3)})
-    assert error_of(drafted, set_meta(view, key("user:/a"), "meta:/", "1")) == (
+    assert error_of(drafted, set_meta(view, key("user:/a"), "m\\", "1")) == (
         InvalidName,
         "C01320",
-        "'meta:/' is no metadata name; name it as in 'meta:/type'",
+        (
+            "'meta:/m\\\\' has a backslash at the end that escapes nothing; "
+            "write a backslash that is part of a name as \\\\"
+        ),
     )
     assert error_of(drafted, set_meta(view, key("user:/a"), "m", "\0")) == (
         InvalidValue,

@@ -109,6 +109,13 @@ def test_a_mountpoint_may_have_any_name(mountpoint: str) -> None:
     assert dump.read(data, root, "f") == keys
 
 
+def test_a_metadata_name_may_be_empty() -> None:
+    data = b"kdbOpen 2\n$key string 1 1\na\n1\n$meta 0 1\n\nz\n$meta 1 1\nm\n2\n$end\n"
+    found = dump.read(data, USER, "default.ecf")
+    assert found == [(names.unescape("user:/a"), content.make("1", {"": "z", "m": "2"}))]
+    assert written(USER, found) == data
+
+
 def test_metadata_come_in_key_order() -> None:
     data = b"kdbOpen 2\n$key string 0 0\n\n\n$meta 2 1\nb/\n1\n$meta 1 1\na\n2\n$end\n"
     [(_, found)] = dump.read(data, USER, "f")
@@ -269,11 +276,6 @@ MALFORMED = {
     "meta first": (b"kdbOpen 2\n" + M + b"$end\n", 2, "metadata comes before any key"),
     "twice": (b"kdbOpen 2\n" + K + K + b"$end\n", 5, "key 'user:/app/a' is given twice"),
     "meta twice": (b"kdbOpen 2\n" + K + M + M + b"$end\n", 8, "metadata 'm' is given twice"),
-    "meta empty": (
-        b"kdbOpen 2\n" + K + b"$meta 0 1\n\nx\n$end\n",
-        5,
-        "a metadata name is empty",
-    ),
     "outside": (
         b"kdbOpen 2\n$key string 6 1\n../b/c\n1\n$end\n",
         2,

@@ -122,7 +122,6 @@ def test_the_json_of_others_is_understood(text: str, keys: dict[str, Content]) -
         (b'{".": 1,\n".": 2}', 2, "the value '.' of 'user:/t' is given twice"),
         (b'{"meta:/a": "", "meta:/a": ""}', 1, "the metadata 'meta:/a' are given twice"),
         (b'{"meta:/a": 1}', 1, "the value of 'meta:/a' is no string"),
-        (b'{"meta:/": ""}', 1, "'meta:/' is no metadata name; name it as in 'meta:/type'"),
         (b'{".": "?", "meta:/binary": ""}', 1, "the bytes of 'user:/t' are no base64"),
         (b'{".": "\xc3\xbc", "meta:/binary": ""}', 1, "the bytes of 'user:/t' are no base64"),
         (b'{"a":\n"\xff"}', 2, "byte 0xff is no UTF-8"),

@@ -28,9 +28,8 @@ def test_no_metadata_are_shared():
 
 
 @pytest.mark.parametrize("name", ["", "meta:/", "/", "a/..", "."])
-def test_a_metadata_name_is_never_empty(name):
-    with pytest.raises(InvalidName, match="is no metadata name; name it as in 'meta:/type'"):
-        meta({name: ""})
+def test_a_metadata_name_may_be_empty(name):
+    assert list(meta({"a": "1", name: "2"}).items()) == [("", "2"), ("a", "1")]
 
 
 def test_metadata_names_follow_the_rules_of_names():

@@ -307,7 +307,6 @@ def test_set_and_remove_metadata():
         ("a", 1, TypeError),
         (1, "a", TypeError),
         ("a\\", "1", KeyInvalidName),
-        ("", "1", KeyInvalidName),
         (TOO_LONG, "1", KeyInvalidName),
         ("a", "\0", KeyInvalidValue),
     ],
@@ -317,6 +316,13 @@ def test_wrong_metadata_are_refused(name, text, error):
     with pytest.raises(error):
         key.setMeta(name, text)
     assert metadata(key) == {}
+
+
+def test_a_metadata_name_may_be_empty():
+    key = Key("user:/a")
+    key.setMeta("", "1")
+    assert metadata(key) == {"meta:/": "1"}
+    assert key.getMeta("meta:/").value == "1"
 
 
 def test_metadata_in_the_constructor_are_checked():

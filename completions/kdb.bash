@@ -1,0 +1,15 @@
+# Completion of kdb in bash. What there is to suggest, kdb itself says.
+
+_kdb() {
+    local -a records
+    mapfile -d '' -t records < <(
+        command kdb --complete bash "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null
+    )
+    COMPREPLY=("${records[@]:1}")
+    case ${records[0]-} in
+        files) compopt -o default -o filenames ;;
+        nospace) compopt -o nospace ;;
+    esac
+}
+
+complete -o nosort -F _kdb kdb
