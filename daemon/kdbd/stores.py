@@ -164,6 +164,12 @@ class Stores:
 
     # Mountpoints
 
+    @property
+    def declarations(self) -> Backend:
+        """The keys that declare what is mounted, and the others below system:/elektra."""
+        assert self._elektra is not None
+        return self._elektra.backend
+
     async def _roots(
         self,
         specs: Sequence[MountSpec],

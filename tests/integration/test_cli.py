@@ -13,6 +13,16 @@ from transcripts import KDB, run
 from kdb.cli.commands import COMMANDS
 
 
+def test_a_mount_in_place_of_another_keeps_that_where_it_is_refused(kdbd):
+    run(kdbd, "kdb mount a.ecf user:/m; kdb set user:/m/k 1")
+    code, _, errors = run(kdbd, "kdb mount -f ../bad.ecf user:/m")
+    assert code == 5, errors
+    assert run(kdbd, "kdb mount; kdb get user:/m/k") == (0, "a.ecf on user:/m\n1\n", "")
+    assert run(kdbd, "kdb mount -f b.ecf user:/m") == (0, "", "")
+    assert run(kdbd, "kdb mount; kdb get user:/m/k")[:2] == (11, "b.ecf on user:/m\n\n")
+    assert run(kdbd, "kdb mount -f a.ecf user:/m; kdb get user:/m/k") == (0, "1\n", "")
+
+
 def test_a_mountpoint_may_announce_once(kdbd):
     assert run(kdbd, "kdb mount m.ecf user:/m dump dbus announce=once") == (0, "", "")
     assert run(kdbd, "kdb mount -3") == (0, "m.ecf on user:/m\n", "")

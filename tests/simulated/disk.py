@@ -111,7 +111,7 @@ class SimulatedDisk:
     """Implements ``kdbd.store.disk.Disk``.
 
     ``passing`` is told each call before it takes place; it may raise OSError, or Crash. ``writing``
-    is told each file that is put in place over another.
+    is told each file that is put in place over another, ``renamed`` when that is done.
     """
 
     def __init__(
@@ -119,10 +119,12 @@ class SimulatedDisk:
         chance: random.Random,
         passing: Callable[[str, str], OSError | Crash | None],
         writing: Callable[[str, File, File], None],
+        renamed: Callable[[], None],
     ) -> None:
         self._chance = chance
         self._passing = passing
         self._writing = writing
+        self._renamed = renamed
         self._directories: dict[str, _Directory] = {}
         self._tick = 0
         self.last_read: dict[str, File] = {}
@@ -167,6 +169,8 @@ class SimulatedDisk:
             raise trouble
         self._writing(path, before, file)
         directory.change((temporary, None), (path, file))
+        # Somebody may edit it before it is synced.
+        self._renamed()
         directory.sync()
         assert file.stat is not None
         return file.stat

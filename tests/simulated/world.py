@@ -150,7 +150,7 @@ class World:
         self.clients = [
             Client(f":c{number}", ["", *self.homes][number % 3]) for number in range(clients)
         ]
-        self.disk = SimulatedDisk(self.chance, self._disk_passes, self._written)
+        self.disk = SimulatedDisk(self.chance, self._disk_passes, self._written, self._renamed)
         self.model = Model(self.locations, self.disk)
         # Faults
         self.passed = 0
@@ -407,6 +407,10 @@ class World:
     def _written(self, path: str, before: File, after: File) -> None:
         self.note(f"  {self.short(path)} is put in place")
         self.model.check_write(path, before, after)
+
+    def _renamed(self) -> None:
+        if self.may_edit and self.chance.random() < 0.05:
+            self.edit()
 
     def _durable(self, commits: Sequence[Commit], rows: Sequence[BackendRow]) -> None:
         self.note(

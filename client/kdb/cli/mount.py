@@ -11,7 +11,7 @@ __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 ARGUMENTS = "[-0123jf] [-R RESOLVER] [PATH MOUNTPOINT [PLUGIN...] [KEY=VALUE...]]"
 OPTIONS = {
     "first": ("1", "list only the mountpoints"),
-    "force": ("f", "unmount first what is mounted there"),
+    "force": ("f", "mount in place of what is mounted there"),
     "null": ("0", "end each line with NUL, not with a newline"),
     "quiet": ("q", "say nothing where all went well"),
     "resolver": (
@@ -56,7 +56,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
         if "f" not in options:
             text = f"Mountpoint {mountpoint} is one of the already used names"
             raise invalid_name("mount", text)
-        bus.root("Unmount", "s", mountpoint)
+        config["replace"] = "yes"
     bus.root("Mount", "ssa{ss}", mountpoint, path, config)
     return OK
 

@@ -102,7 +102,8 @@ class Context:
         self._require_fresh(backends.values())
 
     def _require_fresh(self, backends: Iterable[Backend]) -> None:
-        stale = self.stores.edits.stale(backends)
+        # An edit of what is mounted may be about any name.
+        stale = self.stores.edits.stale((self.stores.declarations, *backends))
         if stale:
             raise Await(lambda: self._refresh(stale))
 

@@ -117,12 +117,13 @@ class Writing:
         self, subject: Subject, call: Call, mountpoint: str, path: str, options: Mapping[str, str]
     ) -> Answer:
         view = view_of(subject)
-        spec = MountSpec(canonical(mountpoint), path, _announce_once(options))
+        _check_mount(options)
+        spec = MountSpec(canonical(mountpoint), path, "announce" in options)
         if not path:
             raise InterfaceError("A mountpoint needs a file. Name one")
         caller = self._context.caller(call)
         self._context.fresh_below(view, MOUNTPOINTS)
-        request = structure.mount(view, spec)
+        request = structure.mount(view, spec, replace="replace" in options)
         return self._context.submit(caller, view, request, [MOUNTPOINTS], _revision)
 
     def unmount(self, subject: Subject, call: Call, mountpoint: str) -> Answer:
@@ -161,14 +162,13 @@ def _removed(outcome: Outcome) -> Sequence[Any]:
     return (outcome.answer, outcome.revision)
 
 
-def _announce_once(options: Mapping[str, str]) -> bool:
-    known = {"storage": ("dump",), "announce": ("once",)}
+def _check_mount(options: Mapping[str, str]) -> None:
+    known = {"storage": ("dump",), "announce": ("once",), "replace": ("yes",)}
     for option, value in options.items():
         if option not in known:
-            raise InterfaceError(f"Mount knows no option {option!r}, but {' and '.join(known)}")
+            raise InterfaceError(f"Mount knows no option {option!r}, but {', '.join(known)}")
         if value not in known[option]:
             raise InterfaceError(f"The option {option} of Mount is {known[option][0]!r}")
-    return "announce" in options
 
 
 def _reason(options: Mapping[str, Any]) -> str:

@@ -28,21 +28,26 @@ def is_structural(changes: Iterable[KeyChange]) -> bool:
     return any(_declares(change) for change in changes)
 
 
-def mount(view: View, spec: MountSpec) -> Request:
-    """Declare a mountpoint; raise InterfaceError where it is mounted already."""
+def mount(view: View, spec: MountSpec, *, replace: bool = False) -> Request:
+    """Declare a mountpoint; raise InterfaceError where it is mounted already, unless ``replace``.
+
+    What is replaced stays mounted where the new declaration is refused: it is one commit.
+    """
 
     def request(revision: int) -> Draft:
-        root = root_of(spec.mountpoint)
-        if view.future_names(root):
+        before = {name: view.future(name) for name in view.future_names(root_of(spec.mountpoint))}
+        if before and not replace:
             raise InterfaceError(
                 f"{spec.mountpoint} is mounted already. Unmount it first, or mount elsewhere"
             )
-        return Draft(
-            [
-                KeyChange(writable(view, name), name, None, content._replace(revision=revision))
-                for name, content in sorted(declare(spec).items())
-            ]
-        )
+        after = declare(spec)
+        changes = []
+        for name in sorted(before.keys() | after.keys()):
+            old, new = before.get(name), after.get(name)
+            if not same(old, new):
+                content = None if new is None else new._replace(revision=revision)
+                changes.append(KeyChange(writable(view, name), name, old, content))
+        return Draft(changes)
 
     return request
 

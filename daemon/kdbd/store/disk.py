@@ -1,11 +1,13 @@
 """The file system, as far as stores use it: the port that the simulation replaces.
 
 Every path is absolute. Every call may raise OSError. A file is replaced whole: staged in the same
-directory, synced, renamed, and the directory synced.
+directory, synced, renamed, and the directory synced. Of a symbolic link it is the file behind that
+is read and replaced, wherever that lies: people keep their configuration in one place and link it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -89,11 +91,9 @@ class RealDisk:
 
     def stage(self, path: str, chunks: Iterable[bytes], *, private: bool) -> str:
         """Write and sync what is to replace the file."""
-        directory = os.path.dirname(path)
-        self._make_directories(directory, 0o700 if private else 0o755)
-        temporary = f"{path}.{os.getpid()}.{next(self._numbers)}.tmp"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(temporary, flags, 0o600)
+        path = _behind(path)
+        self._make_directories(os.path.dirname(path), 0o700 if private else 0o755)
+        temporary, descriptor = self._create(path)
         try:
             with open(descriptor, "wb") as file:
                 file.writelines(chunks)
@@ -105,14 +105,31 @@ class RealDisk:
             raise
         return temporary
 
+    def _create(self, path: str) -> tuple[str, int]:
+        """Create a file beside another, which nobody else has open."""
+        while True:
+            temporary = f"{path}.{os.getpid()}.{next(self._numbers)}.tmp"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with suppress(FileExistsError):
+                return temporary, os.open(temporary, flags, 0o600)
+
     def replace(self, temporary: str, path: str) -> FileStat:
-        """Rename the staged file over the other and sync the directory."""
+        """Rename the staged file over the other and sync the directory.
+
+        The state is that of the staged file, so that an edit of it after the rename differs.
+        """
+        path = _behind(path)
+        staged = _file_stat(os.stat(temporary))
         os.rename(temporary, path)
+        # Before the sync, which takes long enough for somebody to edit the file.
+        renamed = _file_stat(os.stat(path))
         self._sync_directory(os.path.dirname(path))
-        return _file_stat(os.stat(path))
+        # A rename changes the time of change, and nothing else.
+        return renamed if renamed._replace(changed=staged.changed) == staged else staged
 
     def remove(self, path: str) -> None:
         """Remove a file and sync the directory."""
+        path = _behind(path)
         with suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(path)
             self._sync_directory(os.path.dirname(path))
@@ -124,7 +141,7 @@ class RealDisk:
 
     def sweep(self, path: str, *, keep: str | None) -> None:
         """Remove what processes that are gone staged for the file."""
-        directory, name = os.path.split(path)
+        directory, name = os.path.split(_behind(path))
         staged = re.compile(re.escape(name) + r"\.(\d+)(?:\.\d+)?\.tmp")
         try:
             found = [match for each in os.listdir(directory) if (match := staged.fullmatch(each))]
@@ -154,6 +171,25 @@ class RealDisk:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _behind(path: str) -> str:
+    """Answer the file behind a symbolic link, or the path itself.
+
+    As the kernel does (protected_symlinks), a link that somebody else put where all may write is
+    not followed. Raises OSError.
+    """
+    try:
+        link = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    if not stat.S_ISLNK(link.st_mode):
+        return path
+    directory = os.stat(os.path.dirname(path))
+    shared = stat.S_ISVTX | stat.S_IWOTH
+    if directory.st_mode & shared == shared and link.st_uid not in (os.geteuid(), directory.st_uid):
+        raise OSError(errno.ELOOP, "a link of somebody else where all may write", path)
+    return os.path.realpath(path)
 
 
 def _file_stat(status: os.stat_result) -> FileStat:

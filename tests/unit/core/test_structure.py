@@ -90,6 +90,26 @@ def test_a_mountpoint_is_not_mounted_twice():
     )
 
 
+def test_a_mount_in_place_of_another_changes_what_differs():
+    before = MountSpec("user:/m", "old.ecf", announce_once=True)
+    view = stores({escape(name): each for name, each in declare(before).items()})
+    backend = view.backend(MOUNTPOINTS)
+    old, new = declare(before), declare(SPEC)
+    changes = [
+        KeyChange(
+            backend,
+            name,
+            view.future(name),
+            new[name]._replace(revision=REVISION) if name in new else None,
+        )
+        for name in sorted(old)
+        if name not in new or old[name].value != new[name].value
+    ]
+    assert len(changes) == 5
+    assert drafted(mount(view, SPEC, replace=True)) == Draft(changes)
+    assert drafted(mount(view, before, replace=True)) == Draft([])
+
+
 def test_a_mountpoint_is_not_mounted_twice_also_while_the_first_is_prepared():
     view = stores()
     view.backend(MOUNTPOINTS).prepare(root_of("user:/m"), content("", revision=8), 8)

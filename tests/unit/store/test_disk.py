@@ -200,14 +200,63 @@ def test_a_directory_without_the_right_to_write_is_an_error_and_stays_as_it_is(d
     assert os.listdir("/usr") == before
 
 
-def test_no_symlink_is_followed_where_a_file_is_staged(disk, path, tmp_path):
-    victim = tmp_path / "victim"
+def test_what_lies_where_a_file_is_to_be_staged_is_not_touched(disk, path, tmp_path):
+    victim, planted = tmp_path / "victim", Path(f"{path}.{os.getpid()}.1.tmp")
     victim.write_bytes(b"kept")
     os.symlink(victim, f"{path}.{os.getpid()}.0.tmp")
-    with pytest.raises(OSError, match="symbolic links") as caught:
-        disk.stage(path, [b"text"], private=True)
-    assert caught.value.errno == errno.ELOOP
-    assert victim.read_bytes() == b"kept"
+    planted.write_bytes(b"planted")
+    temporary = disk.stage(path, [b"text"], private=True)
+    assert temporary == f"{path}.{os.getpid()}.2.tmp"
+    assert (victim.read_bytes(), planted.read_bytes()) == (b"kept", b"planted")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_of_a_symlink_the_file_behind_is_replaced(disk, path, tmp_path, there):
+    behind = tmp_path / "dotfiles" / "keys.ecf"
+    behind.parent.mkdir()
+    if there:
+        behind.write_bytes(b"before")
+    os.symlink("dotfiles/keys.ecf", path)
+    temporary = disk.stage(path, [b"after"], private=True)
+    assert os.path.dirname(temporary) == str(behind.parent)
+    assert disk.replace(temporary, path) == state(behind) == disk.stat(path)
+    assert os.readlink(path) == "dotfiles/keys.ecf"
+    assert behind.read_bytes() == b"after"
+    left = disk.stage(path, [b"left"], private=True)
+    os.rename(left, swept := f"{behind}.{2**22 + 1}.0.tmp")
+    disk.sweep(path, keep=None)
+    assert not os.path.exists(swept)
+    disk.remove(path)
+    assert os.listdir(behind.parent) == []
+
+
+def test_a_symlink_of_somebody_else_where_all_may_write_is_not_followed(disk, path, tmp_path):
+    behind = tmp_path / "victim"
+    behind.write_bytes(b"kept")
+    os.symlink(behind, path)
+    os.lchown(path, 1234, 1234)
+    os.chmod(tmp_path, 0o1777)
+    for replaces in (lambda: disk.stage(path, [b"text"], private=True), lambda: disk.remove(path)):
+        with pytest.raises(OSError, match="somebody else") as caught:
+            replaces()
+        assert caught.value.errno == errno.ELOOP
+    assert behind.read_bytes() == b"kept"
+    os.chmod(tmp_path, 0o777)
+    disk.remove(path)
+    assert not behind.exists()
+
+
+def test_an_edit_right_after_the_rename_differs_from_what_is_known(path):
+    class Edited(RealDisk):
+        """Somebody edits the file before its directory is synced."""
+
+        def _sync_directory(self, directory):
+            Path(path).write_bytes(b"edited")
+            super()._sync_directory(directory)
+
+    for disk in (Edited(), RealDisk()):
+        known = disk.replace(disk.stage(path, [b"text"], private=True), path)
+        assert (known == disk.stat(path)) is (type(disk) is RealDisk)
 
 
 def test_a_directory_that_is_a_symlink_to_nowhere_is_an_error(disk, tmp_path):
