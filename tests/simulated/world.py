@@ -124,13 +124,21 @@ class Client:
 
 
 class World:
-    """Everything. ``directory`` is a real one, for what is not simulated: journal and locks."""
+    """Everything. ``directory`` is a real one, for what is not simulated: journal and locks.
+
+    ``chance`` decides all that happens: from a seed, or as hypothesis draws it.
+    """
 
     def __init__(
-        self, directory: Path, seed: int, *, readonly: bool = False, clients: int = 3
+        self,
+        directory: Path,
+        chance: int | random.Random,
+        *,
+        readonly: bool = False,
+        clients: int = 3,
     ) -> None:
         self._directory = directory
-        self.chance = random.Random(seed)
+        self.chance = random.Random(chance) if isinstance(chance, int) else chance
         self.trace: list[str] = []
         self.failures: list[str] = []
         self._log = _Log(self.failures.append, self.note)
