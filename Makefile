@@ -22,7 +22,7 @@ run: $(VENV)/run.stamp  ## a tour: a private bus, kdbd on a scratch store, and t
 	@$(PYTHON) tooling/programs.py dbus-daemon dbus-monitor
 	@$(BIN)/python tour/main.py
 
-test: $(VENV)/dev.stamp  ## run every test, the integration tests on dbus-next and on dbus-fast
+test: $(VENV)/dev.stamp  ## run every test, those of the service and its libraries on dbus-next and on dbus-fast
 	@$(PYTHON) tooling/programs.py dbus-daemon dbus-monitor
 	@$(BIN)/python tooling/run_tests.py $(TEST_OPTIONS)
 

@@ -38,7 +38,8 @@ def command_of(step: dict[str, Any]) -> str:
 def run(kdbd: DaemonProcess, command: str, stdin: str = "") -> tuple[int, str, str]:
     """Run a line of shell as a client; return what it printed as text, whatever the bytes."""
     done = kdbd.run("bash", "-c", command, check=False, text=False, input=stdin.encode())
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    output, errors = (each.decode(errors="surrogateescape") for each in (done.stdout, done.stderr))
+    return done.returncode, output, errors
 
 
 def check(kdbd: DaemonProcess, step: dict[str, Any]) -> None:

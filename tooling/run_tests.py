@@ -1,9 +1,10 @@
 """Run every test and hold the coverage.
 
-The unit, property and simulation tests run once, the integration tests once on each D-Bus
-library. Fails where a test fails or is skipped, where the two integration runs differ in number,
-or where the coverage is below its gate. The coverage counts the daemons and commands that the
-tests start too (`[tool.coverage.run]`).
+The unit, property and simulation tests run once, and so do those of the commands and of crashes,
+with which no D-Bus library has to do; the integration tests run once on each library. Fails where
+a test fails or is skipped, where the two integration runs differ in number, or where the coverage
+is below its gate. The coverage counts the daemons and commands that the tests start too
+(`[tool.coverage.run]`).
 """
 
 import argparse
@@ -42,6 +43,7 @@ def main() -> int:
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
     runs = {"unit, property, simulation": _run(["unit", "property", "simulation"], [], options)}
+    runs["commands, crashes"] = _run(["commands", "crashes"], [], options)
     for library in LIBRARIES:
         chosen = [f"--dbus-library={library}"]
         runs[f"integration on {library}"] = _run(["integration"], chosen, options)

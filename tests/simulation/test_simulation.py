@@ -29,16 +29,15 @@ SHORT_STEPS = 60
 
 
 @pytest.mark.parametrize("readonly", [False, True])
-@pytest.mark.parametrize("clients", [1, 3])
 def test_whatever_happens_in_a_short_history_is_as_the_model_says(
-    clients: int, readonly: bool, tmp_path_factory: pytest.TempPathFactory
+    readonly: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     # What one draw leads to depends on all before it, so many draws are much alike.
     @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(st.randoms(use_true_random=False))
     def history(chance: random.Random) -> None:
         directory = tmp_path_factory.mktemp("world")
-        world = World(directory, chance, readonly=readonly, clients=clients)
+        world = World(directory, chance, readonly=readonly)
         try:
             world.start()
             world.run(SHORT_STEPS)

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cli_commands import dumped, run, set_meta
+from command_lines import dumped, set_meta
 from daemon_process import DaemonProcess
 from mounting import MountNamespace
+from transcripts import run
 
 pytestmark = pytest.mark.needs("dbus-daemon")
 

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cli_commands import run, set_meta
+from command_lines import set_meta
 from daemon_process import DaemonProcess
+from transcripts import run
 
 from private_bus import PrivateBus
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_commands import check, dumped, last_revision, run, set_meta, steps
+from command_lines import dumped, last_revision, set_meta
 from daemon_process import DaemonProcess
 from mounting import MountNamespace
+from transcripts import check, run, steps
 
 from kdb.cli import import_
 from kdb.cli.key_sets import Contents, Database

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_commands import dumped, last_revision, run, set_meta
+from command_lines import dumped, last_revision, set_meta
 from daemon_process import DaemonProcess
 from mounting import MountNamespace
+from transcripts import run
 
 pytestmark = pytest.mark.needs("dbus-daemon")
 
