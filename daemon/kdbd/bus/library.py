@@ -6,7 +6,8 @@ Nothing else of them is used: what their connections do to a long-running servic
 `transport`.
 
 `KDBD_DBUS_LIBRARY=dbus-next` or `dbus-fast` decides; without it dbus-fast is taken where it is
-installed, since it has the same results in a fraction of the time.
+installed, since it has the same results in a fraction of the time. Marshaller and Unmarshaller are
+private modules of both, so pyproject.toml bounds the versions.
 """
 
 from __future__ import annotations
