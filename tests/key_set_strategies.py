@@ -1,6 +1,7 @@
 """Key sets that hypothesis draws, with all that names, values and metadata may hold."""
 
 from hypothesis import strategies as st
+from key_names import from_parts
 
 from kdb.formats.dump import SharedText
 from kdb.model import names
@@ -16,9 +17,7 @@ telling = st.sampled_from(
     ["", "%", ".", "..", "#", "#10", "#_10", "/", "\\", "a/b", "\\#1", "$end\n"]
 )
 parts = st.one_of(telling, texts)
-mountpoints = st.lists(parts, max_size=3).map(
-    lambda found: names.from_parts(names.Namespace.USER, found)
-)
+mountpoints = st.lists(parts, max_size=3).map(lambda found: from_parts(names.Namespace.USER, found))
 
 
 @st.composite
@@ -34,7 +33,7 @@ def key_sets(draw: st.DrawFn) -> tuple[bytes, list[tuple[bytes, Content]]]:
             name = names.add_base_name(name, part)
         meta = {}
         for meta_path in draw(st.lists(st.lists(parts, min_size=1, max_size=2), max_size=3)):
-            meta_name = names.from_parts(names.Namespace.META, meta_path)
+            meta_name = from_parts(names.Namespace.META, meta_path)
             meta[meta_name] = draw(meta_texts)
         binary = draw(st.booleans())
         meta.pop(b"\x02\0binary", None)

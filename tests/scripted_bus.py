@@ -14,7 +14,17 @@ from kdb.model import names
 from kdb.model.content import Content
 from kdb.model.diff import Change
 from kdb.model.errors import Conflict, ConflictError, HistoryLost, InterfaceError, KDBError
-from kdb.requests import AwaitSignal, Call, CallFailed, Connect, Disconnected, Reply, Rest, TimedOut
+from kdb.requests import (
+    AwaitSignal,
+    Call,
+    CallFailed,
+    Connect,
+    Disconnected,
+    NotSent,
+    Reply,
+    Rest,
+    TimedOut,
+)
 
 __all__ = ["Service", "run"]
 
@@ -26,7 +36,9 @@ class Service:
     """A bus and a kdbd, of which each can be away.
 
     ``lost`` counts answers that get lost: the call is done, then the connection breaks.
-    ``breaks_at`` names calls, in order, at which the bus restarts before they are done. ``revive``
+    ``dies_at`` names calls, in order, at which kdbd ends, and comes back: ``"Set"`` before it is
+    done, ``"Set done"`` after it; ``meanwhile`` is what others do until it is asked again.
+    ``breaks_at`` names calls, in order, at which the bus restarts before they are sent. ``revive``
     is what happens while a client waits.
     """
 
@@ -41,6 +53,8 @@ class Service:
     activatable: bool = False
     unstartable: bool = False
     lost: int = 0
+    dies_at: list[str] = field(default_factory=list)
+    meanwhile: list[Any] = field(default_factory=list)
     breaks_at: list[str] = field(default_factory=list)
     revive: list[Any] = field(default_factory=list)
     handles: dict[str, set[bytes]] = field(default_factory=dict)
@@ -58,6 +72,12 @@ class Service:
         self.owner = f":1.{number + 1}"
         self.handles.clear()
         self.signalled = True
+
+    def reconnect(self) -> None:
+        """Come back to the bus under another name, with all handles."""
+        handles = dict(self.handles)
+        self.restart()
+        self.handles.update(handles)
 
     def restart_bus(self) -> None:
         self.bus, self.connected = True, False
@@ -84,7 +104,7 @@ class Service:
             if not self._revive():
                 raise TimedOut
             if not self.connected:
-                raise Disconnected("it broke")
+                raise NotSent("it broke")
         self.signalled = False
 
     def _revive(self) -> bool:
@@ -100,7 +120,7 @@ class Service:
             self.restart_bus()
         if not self.connected or not self.bus:
             self.connected = False
-            raise Disconnected("it broke")
+            raise NotSent("it broke")
         if call.destination == "org.freedesktop.DBus":
             return self._bus(call)
         if call.destination == wire.BUS_NAME and self.owner is None:
@@ -109,15 +129,27 @@ class Service:
             self.owner = ":1.1"
         elif call.destination not in (wire.BUS_NAME, self.owner):
             raise CallFailed(DBUS + "NameHasNoOwner", "it is gone")
+        self._die(call.member)
+        if call.path.startswith("/handle/") and call.path not in self.handles:
+            raise CallFailed(DBUS + "UnknownObject", "no such handle")
         try:
             body = getattr(self, f"_{call.member.lower()}")(call, *call.body)
         except KDBError as error:
             raise CallFailed(error.dbus_name, str(error)) from None
+        self._die(f"{call.member} done")
         if self.lost:
             self.lost -= 1
             self.restart_bus()
             raise Disconnected("it broke")
         return Reply(body, self.owner or "")
+
+    def _die(self, at: str) -> None:
+        if self.dies_at and self.dies_at[0] == at:
+            self.dies_at.pop(0)
+            self.restart()
+            for each in self.meanwhile:
+                each()
+            raise CallFailed(DBUS + "NoReply", "it died")
 
     def _bus(self, call: Call) -> Reply:
         if call.member == "NameHasOwner":
@@ -136,6 +168,9 @@ class Service:
         path = f"/handle/{len(self.handles) + 1}"
         self.handles[path] = set()
         return (path,)
+
+    def _ping(self, call: Call) -> tuple[Any, ...]:
+        return ()
 
     def _close(self, call: Call) -> tuple[Any, ...]:
         del self.handles[call.path]
@@ -167,6 +202,13 @@ class Service:
 
     def _getstring(self, call: Call, name: str) -> tuple[Any, ...]:
         return (self.keys[names.unescape(name)].value,)
+
+    def _setstring(self, call: Call, name: str, value: str) -> tuple[Any, ...]:
+        return (self._commit({names.unescape(name): Content(value)}),)
+
+    def _apply(self, call: Call, put: Any, *_: Any) -> tuple[Any, ...]:
+        new = {names.unescape(name): Content(value.decode()) for name, value, _ in put}
+        return (self._commit({**new}),)
 
     def _changes(self, call: Call, since: int, parent: str, limit: int) -> tuple[Any, ...]:
         if since < self.trimmed:

@@ -31,6 +31,7 @@ PACKAGES: Final = {
     "pkg-config": "pkg-config",
     "qdbusxml2cpp": "qtbase5-dev",
     "strace": "strace",
+    "systemd-analyze": "systemd",
     "valac": "valac",
     "xfconf-query": "xfconf",
     "zsh": "zsh",

@@ -12,6 +12,7 @@ from kdb.requests import (
     CallFailed,
     Connect,
     Disconnected,
+    NotSent,
     Operation,
     Reply,
     Request,
@@ -69,7 +70,7 @@ class Bus:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            raise Disconnected("the connection to the bus is lost")
+            raise NotSent("the connection to the bus is lost")
         return self._connection
 
     async def _connect(self) -> None:

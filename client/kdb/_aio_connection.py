@@ -24,16 +24,17 @@ from kdb.dbus_errors import check_sendable
 from kdb.protocol import INLINE_BLOCK_BYTES
 from kdb.requests import (
     CALL_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
     Call,
     CallFailed,
     Disconnected,
+    NotSent,
     Reply,
     TimedOut,
 )
 
 __all__ = ["Connection"]
 
-_CONNECT_TIMEOUT_S: Final = 5.0
 # A system bus allows 128 unanswered calls, and refuses the next.
 _CALLS_IN_FLIGHT: Final = 100
 
@@ -53,21 +54,23 @@ class _Bus(MessageBus):  # type: ignore[misc]  # either library's class, which m
 class Connection:
     """One connection; :meth:`connect` makes it. ``signalled`` is set by each signal that comes."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> None:
         self.signalled = asyncio.Event()
         self._address = address
+        self._connect_timeout_s = connect_timeout_s
         self._bus: Any = None
         self._replies: dict[int, asyncio.Future[Any]] = {}
         self._writing = asyncio.Lock()
         self._in_flight = asyncio.Semaphore(_CALLS_IN_FLIGHT)
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[bool]] = set()
         self._end: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """Connect. Raises Disconnected where there is no bus."""
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                self._bus = _Bus(bus_address=_reachable(self._address), negotiate_unix_fd=True)
+            async with asyncio.timeout(self._connect_timeout_s):
+                address = _reachable(self._address, self._connect_timeout_s)
+                self._bus = _Bus(bus_address=address, negotiate_unix_fd=True)
                 self._bus.add_message_handler(self._receive)
                 await self._bus.connect()
         except Disconnected:
@@ -91,25 +94,26 @@ class Connection:
         if self._end is not None and not self._end.done():
             self._bus.disconnect()
             # The library ends by itself; what it says of the end is of no use.
-            await asyncio.wait([self._end], timeout=_CONNECT_TIMEOUT_S)
+            await asyncio.wait([self._end], timeout=self._connect_timeout_s)
         self._close_socket()
 
     async def call(self, call: Call, timeout_s: float = CALL_TIMEOUT_S) -> Reply:
         """Make a call and wait for its reply.
 
         Raises:
-            CallFailed, TimedOut, Disconnected: as their names say.
+            CallFailed, TimedOut, Disconnected, NotSent: as their names say.
             InvalidValue: a string that no D-Bus message may hold.
 
         """
         async with self._in_flight:
             if self.closed:
-                raise Disconnected("the connection to the bus is lost")
+                raise NotSent("the connection to the bus is lost")
             serial = self._bus.next_serial()
             reply = self._replies[serial] = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(timeout_s):
-                    await self._send(serial, call)
+                    if not await self._send(serial, call):
+                        raise NotSent("the connection to the bus is lost")
                     message = await reply
             except TimeoutError:
                 raise TimedOut from None
@@ -119,7 +123,8 @@ class Connection:
                     _seen(reply)
         return _reply(message)
 
-    async def _send(self, serial: int, call: Call) -> None:
+    async def _send(self, serial: int, call: Call) -> bool:
+        """Send a call; tell whether all of it was sent before the connection was lost."""
         signature, body = call.signature, list(call.body)
         memfds: list[int] = []
         if call.block is not None:
@@ -144,20 +149,22 @@ class Connection:
         write = asyncio.ensure_future(self._write(message, memfds))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
-        await asyncio.shield(write)
+        return await asyncio.shield(write)
 
-    async def _write(self, message: Any, memfds: list[int]) -> None:
+    async def _write(self, message: Any, memfds: list[int]) -> bool:
         try:
             async with self._writing:
                 await self._room()
                 if self.closed:
-                    return  # then the reply's future says so
+                    return False
                 sent = self._bus.send(message)
                 sent.add_done_callback(_seen)
                 await asyncio.wait([sent, self._end], return_when=asyncio.FIRST_COMPLETED)
+                return sent.done() and sent.exception() is None
         except OSError:
             # dbus-fast stumbles over the socket that it has just found broken and closed.
             self._bus.disconnect()
+            return False
         finally:
             for fd in memfds:
                 memfd.close(fd)
@@ -212,12 +219,12 @@ class Connection:
                     part.close()
 
 
-def _reachable(address: str) -> str:
+def _reachable(address: str, timeout_s: float) -> str:
     """Return the address of the first socket that answers: dbus-next leaks those that do not."""
     why = "no bus address is set" if not address else f"no socket in the bus address {address!r}"
     for path in socket_paths(address):
         with socket.socket(socket.AF_UNIX) as trial:
-            trial.settimeout(_CONNECT_TIMEOUT_S)
+            trial.settimeout(timeout_s)
             try:
                 trial.connect(path)
             except OSError as error:

@@ -23,17 +23,17 @@ from kdb.dbus_errors import check_sendable
 from kdb.protocol import INLINE_BLOCK_BYTES
 from kdb.requests import (
     CALL_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
     Call,
     CallFailed,
     Disconnected,
+    NotSent,
     Reply,
     TimedOut,
 )
 
 __all__ = ["Connection"]
 
-# Local sockets answer at once; a bus that takes longer to let somebody in is stopped.
-_CONNECT_TIMEOUT_S: Final = 5.0
 # A small message takes 200 bytes; of a large one, all that is missing is asked for.
 _READ_BYTES: Final = 16 * 1024
 
@@ -55,14 +55,14 @@ class Connection:
 
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> None:
         self.signalled = False
         self._parser = Parser()
         self._serial = 0
         self._replies: dict[int, Message | None] = {}
-        self._socket = _connect(address)
+        self._socket = _connect(address, connect_timeout_s)
         try:
-            self.call(_HELLO, _CONNECT_TIMEOUT_S)
+            self.call(_HELLO, connect_timeout_s)
         except (TimedOut, CallFailed) as error:
             self.close()
             raise Disconnected(f"the bus does not say hello: {error}") from None
@@ -105,7 +105,7 @@ class Connection:
         """Send a call; return the serial by which :meth:`take` gives its reply.
 
         Raises:
-            Disconnected: the connection is lost, or the bus takes nothing.
+            NotSent: the connection is lost, or the bus takes nothing.
             InvalidValue: a string that no D-Bus message may hold.
 
         """
@@ -205,18 +205,19 @@ class Connection:
                 data = data[self._socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL) :]
             self._socket.sendall(data, socket.MSG_NOSIGNAL)
         except OSError as error:
-            raise self._lost(str(error)) from None
+            # The bus passes on whole messages only.
+            raise NotSent(str(self._lost(str(error)))) from None
 
     def _lost(self, why: str) -> Disconnected:
         self.close()
         return Disconnected(f"the connection to the bus is lost: {why}")
 
 
-def _connect(address: str) -> socket.socket:
+def _connect(address: str, timeout_s: float) -> socket.socket:
     why = "no bus address is set" if not address else f"no socket in the bus address {address!r}"
     for path in socket_paths(address):
         try:
-            found: socket.socket = prep_socket(path, enable_fds=True, timeout=_CONNECT_TIMEOUT_S)
+            found: socket.socket = prep_socket(path, enable_fds=True, timeout=timeout_s)
             return found
         except OSError as error:
             why = f"{error.strerror or error}"

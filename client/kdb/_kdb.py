@@ -22,6 +22,7 @@ from kdb.requests import (
     CallFailed,
     Connect,
     Disconnected,
+    NotSent,
     Operation,
     Reply,
     Request,
@@ -121,7 +122,9 @@ class KDB:
 
         Raises:
             KDBException: the database refuses and nothing was stored; C02000 is a conflict, after
-                which ``get`` comes first. *parent* then has ``meta:/error/…``.
+                which ``get`` comes first. Where its ``error`` is an OutcomeUnknown, kdbd ended
+                before it answered; ``get`` then shows what is stored. *parent* then has
+                ``meta:/error/…``.
 
         """
         with noting(parent):
@@ -148,7 +151,7 @@ class KDB:
         return str(value)
 
     def set_string(self, name: str, value: str) -> int:
-        """Store one string at once, and return its revision. Raises KDBException."""
+        """Store one string at once, and return its revision. Raises KDBException as ``set``."""
         with noting(None):
             (revision,) = self._run(self._open_session().one_key("SetString", "ss", (name, value)))
         return int(revision)
@@ -168,7 +171,8 @@ class KDB:
         the database already was as asked.
 
         Raises:
-            KDBException: the database refuses and nothing was stored; C02000 is a conflict.
+            KDBException: the database refuses and nothing was stored; C02000 is a conflict. Where
+                its ``error`` is an OutcomeUnknown, kdbd ended before it answered.
 
         """
         keys = [(key._name, key._content) for key in put]  # noqa: SLF001 - ours
@@ -219,7 +223,7 @@ class KDB:
             time.sleep(request.seconds)
             return None
         if self._connection is None or self._connection.closed:
-            raise Disconnected("the connection to the bus is lost")
+            raise NotSent("the connection to the bus is lost")
         if isinstance(request, AwaitSignal):
             self._connection.await_signal(request.seconds)
             return None

@@ -22,6 +22,7 @@ from kdb._address import bus_address
 from kdb._aio_bus import Bus
 from kdb.model.diff import Diff
 from kdb.model.elektradiff import ElektraDiff
+from kdb.model.exceptions import KDBException
 from kdb.model.key import Key, name_of
 from kdb.model.keyset import KeySet
 from kdb.noting import noting
@@ -125,7 +126,7 @@ class KDB:
         return str(value)
 
     async def set_string(self, name: str, value: str) -> int:
-        """Store one string at once, and return its revision. Raises KDBException."""
+        """Store one string at once, and return its revision. Raises KDBException as ``set``."""
         with noting(None):
             operation = self._open_session().one_key("SetString", "ss", (name, value))
             (revision,) = await self._bus.run(operation)
@@ -238,5 +239,9 @@ class Watch:
         if self._request is not request:
             return  # closed meanwhile
         self._request = None
-        with noting(None):
-            self._request = self._steps.throw(failure) if failure else self._steps.send(outcome)
+        try:
+            with noting(None):
+                self._request = self._steps.throw(failure) if failure else self._steps.send(outcome)
+        except KDBException:
+            await self.aclose()  # it is over, and perhaps nobody else closes it
+            raise

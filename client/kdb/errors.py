@@ -14,12 +14,10 @@ from dataclasses import dataclass, fields
 from kdb.model.content import Meta
 from kdb.model.errors import ConflictError, KDBError, SyntacticError
 from kdb.model.key import Key
-from kdb.model.names import array_part
 
 __all__ = [
     "ElektraError",
     "ElektraWarning",
-    "add_warning",
     "clear",
     "get_error",
     "get_warnings",
@@ -67,12 +65,6 @@ def get_warnings(key: Key) -> list[ElektraWarning]:
 def set_error(key: Key, error: KDBError) -> None:
     """Note an error on a key, in place of the one before. Raises KeyException for a locked key."""
     _change(key, remove="error", add=_metadata("error", error))
-
-
-def add_warning(key: Key, warning: KDBError) -> None:
-    """Note one more warning on a key. Raises KeyException for a locked key."""
-    number = array_part(len(get_warnings(key)))
-    _change(key, add={"warnings": number, **_metadata(f"warnings/{number}", warning)})
 
 
 def clear(key: Key) -> None:

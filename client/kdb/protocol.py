@@ -38,4 +38,7 @@ MAX_BLOCK_BYTES = 64 << 20
 # dbus-daemon's max_match_rule_length (bus/signals.c: 1024).
 MAX_RULE_BYTES = 1024
 
-START_HINT = "start it with 'systemctl --user start kdbd' or 'kdbd &'"
+START_HINT = (
+    "start it with 'systemctl --user start kdbd' or 'kdbd &',"
+    " in a checkout with '.venv/bin/kdbd &' or, from then on, 'make install-dev'"
+)

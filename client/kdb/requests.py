@@ -14,8 +14,9 @@ AwaitSignal(seconds)  wait until a signal has come since the last AwaitSignal (a
 Rest(seconds)         wait so long
 ====================  ==========================================================================
 
-Failures are thrown in: :class:`Disconnected` where the bus is gone, :class:`CallFailed` with the
-name and text of a D-Bus error, :class:`TimedOut`.
+Failures are thrown in: :class:`Disconnected` where the bus is gone, :class:`NotSent` of these where
+surely nothing reached it, :class:`CallFailed` with the name and text of a D-Bus error,
+:class:`TimedOut`.
 """
 
 from __future__ import annotations
@@ -30,16 +31,19 @@ from kdb.protocol import BUS_NAME, INTERFACE, OBJECT_PATH
 
 __all__ = [
     "CALL_TIMEOUT_S",
+    "CONNECT_TIMEOUT_S",
     "OWNER_RULE",
     "PROPERTIES",
     "RESTART_WAIT_S",
     "RESTS_S",
+    "UNKNOWN_OBJECT",
     "AwaitSignal",
     "Call",
     "CallFailed",
     "Connect",
     "Disconnected",
     "GivenUp",
+    "NotSent",
     "Operation",
     "Reply",
     "Request",
@@ -48,12 +52,16 @@ __all__ = [
     "as_error",
     "await_service",
     "bus_call",
+    "find_again",
     "is_gone",
+    "may_be_done",
 ]
 
 # Most calls take a millisecond; an import of a million keys some seconds. Polkit may ask a person
 # and take 120 s, but only where a caller allows it, which the libraries do not.
 CALL_TIMEOUT_S: Final = 30.0
+# Local sockets answer at once; a bus that takes longer to let somebody in is stopped.
+CONNECT_TIMEOUT_S: Final = 5.0
 # systemd starts a service again after 100 ms, and kdbd starts in 1.5 s with 100,000 keys.
 RESTART_WAIT_S: Final = 10.0
 # Before each further try for a bus that is away: soon at first, for a restart takes less than a
@@ -61,6 +69,9 @@ RESTART_WAIT_S: Final = 10.0
 RESTS_S: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0)
 _DBUS: Final = "org.freedesktop.DBus"
 PROPERTIES: Final = f"{_DBUS}.Properties"
+_PEER: Final = f"{_DBUS}.Peer"
+# What kdbd answers where it has no such handle of ours, as after a restart.
+UNKNOWN_OBJECT: Final = f"{_DBUS}.Error.UnknownObject"
 OWNER_RULE: Final = (
     f"type='signal',sender='{_DBUS}',path='/org/freedesktop/DBus',interface='{_DBUS}',"
     f"member='NameOwnerChanged',arg0='{BUS_NAME}'"
@@ -69,6 +80,10 @@ OWNER_RULE: Final = (
 
 class Disconnected(Exception):
     """The connection to the bus is lost, or there is no bus."""
+
+
+class NotSent(Disconnected):
+    """The connection was lost before the whole call had been sent: nobody can have acted on it."""
 
 
 class GivenUp(Disconnected):
@@ -172,6 +187,22 @@ def _is_there() -> Operation[bool]:
     return True
 
 
+def find_again(path: str, *, start_service: bool = True) -> Operation[str]:
+    """Return the unique name of the kdbd that has this handle of ours, or "" where none has.
+
+    kdbd may have come back to the bus under another name; handles belong to the client's name,
+    so ours is there still.
+    """
+    try:
+        reply = yield Call("Ping", path=path, interface=_PEER, start_service=start_service)
+    except CallFailed as failure:
+        if failure.name == UNKNOWN_OBJECT:
+            return ""
+        raise
+    assert reply is not None
+    return reply.sender
+
+
 def bus_call(member: str, signature: str, *body: Any) -> Call:
     """Return a call to the bus itself."""
     return Call(member, signature, body, None, "/org/freedesktop/DBus", _DBUS, _DBUS)
@@ -190,10 +221,11 @@ def as_error(failure: Disconnected | CallFailed | TimedOut) -> KDBError:
     )
 
 
-_GONE: Final = frozenset(
-    f"org.freedesktop.DBus.Error.{name}"
-    for name in ("ServiceUnknown", "NameHasNoOwner", "NoReply", "UnknownObject", "Disconnected")
+# What nobody can have acted on: the destination was not there, or not the handle.
+_UNDELIVERED: Final = frozenset(
+    (f"{_DBUS}.Error.ServiceUnknown", f"{_DBUS}.Error.NameHasNoOwner", UNKNOWN_OBJECT)
 )
+_GONE: Final = _UNDELIVERED | {f"{_DBUS}.Error.NoReply", f"{_DBUS}.Error.Disconnected"}
 
 
 def is_gone(failure: Exception) -> bool:
@@ -201,3 +233,10 @@ def is_gone(failure: Exception) -> bool:
     return isinstance(failure, Disconnected) or (
         isinstance(failure, CallFailed) and failure.name in _GONE
     )
+
+
+def may_be_done(failure: Exception) -> bool:
+    """Tell whether what was asked may be done, though no answer to it came."""
+    if isinstance(failure, CallFailed):
+        return is_gone(failure) and failure.name not in _UNDELIVERED
+    return isinstance(failure, Disconnected | TimedOut) and not isinstance(failure, NotSent)

@@ -3,10 +3,21 @@
 Each operation is a generator of requests; see :mod:`kdb.requests`.
 
 **After a restart** of kdbd or of the bus the handle is gone. Calls on a handle go to the unique
-name of the kdbd that opened it, so that they never reach another; when that is gone, a new handle
-is opened, the parents that the old one got are got again (what has changed does not matter: the
-revisions in the set decide), and the call is made again. A set that was done although its answer
-got lost finds its keys as asked.
+name of the kdbd that opened it, so that they never reach another; when that is gone, the handle is
+looked for at the kdbd that is there now (which may be the old one under a new name), or a new one
+is opened; the parents that were got are got again (what has changed does not matter: the revisions
+in the set decide), and the call is made again.
+
+**Where the answer is lost** what was asked may be done:
+
+* What reads is asked again.
+* A set is made again, for the revisions in it tell whether it can be: where it finds all keys as
+  asked it counts as stored (by itself, or by another that made the very same change). A key that
+  the set adds has no revision that could tell, so the history is asked first, lest a removal be
+  undone that somebody else made meanwhile. Anything else leaves open what came of the first time:
+  :class:`~kdb.model.errors.OutcomeUnknown`.
+* Other calls have no revisions, so making them again could undo what others did meanwhile:
+  OutcomeUnknown.
 """
 
 from __future__ import annotations
@@ -20,6 +31,7 @@ from kdb.base import Base, Written
 from kdb.model import names, tracking
 from kdb.model.content import Content
 from kdb.model.diff import Change
+from kdb.model.errors import KDBError, OutcomeUnknown
 from kdb.requests import (
     PROPERTIES,
     Call,
@@ -31,13 +43,19 @@ from kdb.requests import (
     TimedOut,
     as_error,
     await_service,
+    find_again,
     is_gone,
+    may_be_done,
 )
 
 __all__ = ["Done", "Got", "Session"]
 
 # Each attempt waits for a new kdbd, so this many mean that it dies of what it is asked.
 _ATTEMPTS: Final = 4
+# That of no key: to replace it is a conflict, unless the key is as asked.
+_NO_REVISION: Final = (1 << 63) - 1
+# What can be asked again whatever became of it; every other call on a handle writes.
+_READING: Final = frozenset(("Changes", "Diff", "Get", "GetAll", "GetString", "List", "ListMounts"))
 
 T = TypeVar("T")
 
@@ -63,6 +81,14 @@ class _Handle(NamedTuple):
     owner: str
 
 
+class _Unanswered(Exception):
+    """What writes was asked, and may be done; why no answer came."""
+
+    def __init__(self, failure: Disconnected | CallFailed | TimedOut) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
 class Session:
     """One open database: its handle, what it has got, and the operations on it.
 
@@ -73,6 +99,7 @@ class Session:
     def __init__(self, contract: Mapping[str, tuple[str, Any]]) -> None:
         self._contract = dict(contract)
         self._handle: _Handle | None = None
+        self._lost: _Handle | None = None
         self._seen = False
         self._got: dict[bytes, Base] = {}
 
@@ -89,7 +116,7 @@ class Session:
 
     def close(self) -> Operation[None]:
         """Close the handle, if it is still there."""
-        handle, self._handle = self._handle, None
+        handle, self._handle, self._lost = self._handle, None, None
         self._got.clear()
         if handle is not None:
             try:
@@ -117,15 +144,62 @@ class Session:
     def set(
         self, base: Mapping[bytes, Content] | None, parent: bytes, keys: Mapping[bytes, Content]
     ) -> Operation[Done]:
-        """Set *keys* of a key set that remembers *base*."""
+        """Set *keys* of a key set that remembers *base*.
+
+        Raises:
+            OutcomeUnknown: whether it was stored cannot be told.
+
+        """
         known = self._base(base, parent)
         asked = _changes(known, parent, keys)
-        arguments = (names.escape(parent),)
-        block = wire.pack_changes(asked)
-        revision, data = yield from self._on_handle("Set", "s", arguments, block)
+        try:
+            revision, data = yield from self._set(parent, asked)
+            done = revision != 0
+        except _Unanswered as unanswered:
+            revision, data = yield from self._set_again(known, parent, asked, unanswered.failure)
+            done = bool(asked)
         if asked:
             known = self._written(known, asked, revision, wire.unpack_present(data))
-        return Done(int(revision != 0), known, [name for name, _, _ in asked])
+        return Done(int(done), known, [name for name, _, _ in asked])
+
+    def _set(self, parent: bytes, asked: list[Written]) -> Operation[tuple[int, bytes]]:
+        block = wire.pack_changes(asked)
+        revision, data = yield from self._on_handle("Set", "s", (names.escape(parent),), block)
+        return revision, data
+
+    def _set_again(
+        self,
+        base: Base,
+        parent: bytes,
+        asked: list[Written],
+        failure: Disconnected | CallFailed | TimedOut,
+    ) -> Operation[tuple[int, bytes]]:
+        """Make a set again whose answer was lost; that answer may be lost, too, a few times."""
+        for _ in range(1, _ATTEMPTS):
+            if isinstance(failure, TimedOut):
+                break  # it is busy, or stopped
+            try:
+                judged = yield from self._judged(base, parent, asked)
+                return (yield from self._set(parent, judged))
+            except _Unanswered as unanswered:
+                failure = unanswered.failure
+            except KDBError:
+                break  # a conflict, or whatever else says nothing of the first time
+        raise _unknown(failure)
+
+    def _judged(self, base: Base, parent: bytes, asked: list[Written]) -> Operation[list[Written]]:
+        """Return what is asked, so that no added key which came or went since is put again."""
+        added = {names.escape(name) for name, new, seen in asked if new is not None and not seen}
+        changed: set[str] = set()
+        since, more = base.since(parent) or 0, bool(added)
+        while more:
+            body = (since, names.escape(parent), 0)
+            rows, more, since = yield from self.one_key("Changes", "tsu", body)
+            changed.update(name for _, _, name in rows if name in added)
+        return [
+            (name, new, _NO_REVISION if names.escape(name) in changed else seen)
+            for name, new, seen in asked
+        ]
 
     def diff(
         self, base: Mapping[bytes, Content] | None, parent: bytes, keys: Mapping[bytes, Content]
@@ -137,8 +211,16 @@ class Session:
         return wire.unpack_diff(_block(data, files))
 
     def one_key(self, member: str, signature: str, body: tuple[Any, ...]) -> Operation[Any]:
-        """Call a one-key method on the handle, which knows dir:/."""
-        return self._on_handle(member, signature, body, interface=wire.INTERFACE)
+        """Call a one-key method on the handle, which knows dir:/.
+
+        Raises:
+            OutcomeUnknown: it writes, and whether it was done cannot be told.
+
+        """
+        try:
+            return (yield from self._on_handle(member, signature, body, interface=wire.INTERFACE))
+        except _Unanswered as unanswered:
+            raise _unknown(unanswered.failure) from None
 
     def apply(
         self,
@@ -204,9 +286,13 @@ class Session:
 
     def _open(self) -> Operation[_Handle]:
         yield Connect()
-        reply = yield Call("Open", "a{sv}", (self._contract,))
-        assert reply is not None
-        handle = _Handle(reply.body[0], reply.sender)
+        handle = yield from self._found_again()
+        if handle is None:
+            reply = yield Call("Open", "a{sv}", (self._contract,))
+            assert reply is not None
+            handle = _Handle(reply.body[0], reply.sender)
+        # To be found again, should kdbd go before the gets are done.
+        self._lost = handle
         self._seen = True
         # Other tasks may get meanwhile.
         for parent, base in list(self._got.items()):
@@ -217,8 +303,14 @@ class Session:
                 if is_gone(error):
                     raise
                 # What makes this parent unreadable is the answer to the call that needs it.
-        self._handle = handle
+        self._handle, self._lost = handle, None
         return handle
+
+    def _found_again(self) -> Operation[_Handle | None]:
+        """Return the lost handle where kdbd has it still; a client may have so many handles."""
+        lost = self._lost
+        owner = "" if lost is None else (yield from find_again(lost.path))
+        return _Handle(lost.path, owner) if lost is not None and owner else None
 
     def _on_handle(
         self,
@@ -230,7 +322,12 @@ class Session:
     ) -> Operation[tuple[Any, ...]]:
         def attempt() -> Operation[tuple[Any, ...]]:
             handle = self._handle or (yield from self._open())
-            reply = yield _on_handle(handle, member, signature, body, block, interface)
+            try:
+                reply = yield _on_handle(handle, member, signature, body, block, interface)
+            except (Disconnected, CallFailed, TimedOut) as failure:
+                if member in _READING or not may_be_done(failure):
+                    raise
+                raise _Unanswered(failure) from None
             assert reply is not None
             return reply.body
 
@@ -249,12 +346,19 @@ class Session:
                 lost = is_gone(error) and not isinstance(error, GivenUp)
                 if not lost or not self._seen or tries == _ATTEMPTS:
                     raise as_error(error) from None
-            self._handle = None
+            self._lost, self._handle = self._handle or self._lost, None
 
 
 def _changes(base: Base, parent: bytes, keys: Mapping[bytes, Content]) -> list[Written]:
     put, removed = tracking.changes(keys, base, parent)
     return [*put, *((name, None, revision) for name, revision in removed)]
+
+
+def _unknown(failure: Disconnected | CallFailed | TimedOut) -> OutcomeUnknown:
+    why = "did not answer in time" if isinstance(failure, TimedOut) else "ended before it answered"
+    return OutcomeUnknown(
+        f"kdbd {why}, and whether this was stored is not known. Get again and look", module="kdb"
+    )
 
 
 def _value(content: Content) -> bytes:

@@ -29,6 +29,7 @@ from kdb.requests import (
     OWNER_RULE,
     PROPERTIES,
     RESTS_S,
+    UNKNOWN_OBJECT,
     AwaitSignal,
     Call,
     CallFailed,
@@ -40,6 +41,7 @@ from kdb.requests import (
     TimedOut,
     as_error,
     bus_call,
+    find_again,
     is_gone,
 )
 
@@ -105,7 +107,8 @@ class _Watcher:
         self._rules = [OWNER_RULE, *match_rules(parent)]
         # Only a handle knows dir:/; every other parent is asked for at the root object.
         cares_for_dir = parent[0] in (Namespace.CASCADING, Namespace.DIR)
-        self._contract = dict(contract) if cares_for_dir else None
+        self._contract = dict(contract)
+        self._path = "" if cares_for_dir else protocol.OBJECT_PATH
         self._since = since
         self._started = False
 
@@ -129,7 +132,7 @@ class _Watcher:
     def _follow(self) -> Watch:
         """Deliver changes until kdbd goes; return when it may be back."""
         try:
-            path = yield from self._handle()
+            path = yield from self._subject()
             if self._since is None:
                 self._since = yield from _revision()
             while True:
@@ -139,15 +142,21 @@ class _Watcher:
         except CallFailed as failure:
             if not self._started or not is_gone(failure):
                 raise
+            if failure.name == UNKNOWN_OBJECT:
+                return  # only the handle is gone
         # The bus says when kdbd's name has an owner again.
         yield AwaitSignal()
 
-    def _handle(self) -> Generator[Call, Reply | None, str]:
-        if self._contract is None:
-            return protocol.OBJECT_PATH
-        reply = yield Call("Open", "a{sv}", (self._contract,), start_service=not self._started)
-        assert reply is not None
-        return str(reply.body[0])
+    def _subject(self) -> Generator[Request, Reply | None, str]:
+        """Return the object to ask: the database, or the handle, opened where it is gone."""
+        if self._path == protocol.OBJECT_PATH:
+            return self._path
+        start_service = not self._started
+        if not self._path or not (yield from find_again(self._path, start_service=start_service)):
+            reply = yield Call("Open", "a{sv}", (self._contract,), start_service=start_service)
+            assert reply is not None
+            self._path = str(reply.body[0])
+        return self._path
 
     def _catch_up(self, path: str) -> Watch:
         """Deliver what changed after the last delivered revision."""

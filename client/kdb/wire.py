@@ -64,7 +64,6 @@ __all__ = [
     "SIGNAL_INTERFACE",
     "SIGNAL_PATH",
     "START_HINT",
-    "pack_block",
     "pack_changes",
     "pack_diff",
     "pack_keys",
@@ -78,14 +77,6 @@ __all__ = [
 
 _MSGPACK_ERRORS = (ValueError, TypeError, msgpack.exceptions.UnpackException)
 _MAX_REVISION: Final = 2**64 - 1
-
-
-def pack_block(entries: Collection[Sequence[Any]]) -> bytes:
-    """Return *entries* as a block.
-
-    Entries are sequences of str, bytes, int, None, lists and mappings, as the module's table says.
-    """
-    return _pack(len(entries), entries)
 
 
 def _pack(count: int, entries: Iterable[Sequence[Any]]) -> bytes:

@@ -115,6 +115,7 @@ class App:
 
     def _lock_roots(self) -> None:
         locations = self._configuration.locations
+        locations.require_apart()
         self._ownership.acquire(locations.state, private=True)
         for which in (Namespace.SPEC, Namespace.USER, Namespace.SYSTEM):
             root = locations.root(which)
@@ -158,7 +159,6 @@ class App:
             name=BUS_NAME,
             dispatch=self._dispatch,
             on_vanished=self._vanished,
-            on_connected=lambda: None,
             on_reading=self._stores.edits.reading,
             log=log,
         )
@@ -179,8 +179,7 @@ class App:
             configuration.locations,
             self._ownership,
             self._transport,
-            _program_of,
-            {},
+            is_shared=configuration.bus == "system",
         )
         self._service = Service(
             context, self._rewriter, self._reader, self._reading, self._retiring.set
@@ -362,12 +361,3 @@ class App:
             await self._stores.unload_directory(directory)
             root = self._configuration.locations.root(Namespace.DIR, directory)
             self._ownership.release(root)
-
-
-def _program_of(pid: int) -> str:
-    """Answer a process's command name; empty where it is gone already."""
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().rstrip("\n")
-    except OSError:
-        return ""

@@ -7,12 +7,15 @@ import sys
 
 from kdb.model.errors import KDBError
 from kdbd.app import App
+from kdbd.bus.address import InvalidAddress
 from kdbd.bus.transport import BusUnavailable, NameTaken
 from kdbd.configuration import parse
 from kdbd.lines import LineWriter
 from kdbd.logs import open_log
 
 __all__ = ["main"]
+
+_START_BUS = "Start one with kdbd on it by 'dbus-run-session kdbd', or name another with --address"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,11 +30,21 @@ def main(arguments: list[str] | None = None) -> int:
 
         try:
             asyncio.run(serve())
-        except* (KDBError, BusUnavailable, NameTaken) as group:
+        except* (KDBError, BusUnavailable, InvalidAddress, NameTaken) as group:
             refusals = list(group.exceptions)
     for refusal in refusals:
-        sys.stderr.write(f"kdbd: {_innermost(refusal)}\n")
+        sys.stderr.write(f"kdbd: {_told(_innermost(refusal))}\n")
     return 1 if refusals else 0
+
+
+def _told(error: BaseException) -> str:
+    """Return what is wrong, and what to do."""
+    if isinstance(error, BusUnavailable | InvalidAddress):
+        return f"{error}. {_START_BUS}"
+    if isinstance(error, NameTaken):
+        end = "" if error.pid is None else f" by 'kill {error.pid}'"
+        return f"{error}. Use that one, end it{end}, or name another bus with --address"
+    return str(error)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -23,6 +23,17 @@ def test_a_mount_in_place_of_another_keeps_that_where_it_is_refused(kdbd):
     assert run(kdbd, "kdb mount -f a.ecf user:/m; kdb get user:/m/k") == (0, "1\n", "")
 
 
+def test_of_two_mountpoints_in_one_place_both_are_named(kdbd):
+    assert run(kdbd, "kdb mount u.ecf user:/")[0] == 0
+    code, output, errors = run(kdbd, "kdb mount all.ecf /")
+    assert (code, output) == (5, "")
+    assert (
+        "/ and user:/ cannot both be mounted: both would be at user:/. Unmount the one that is"
+        " there first, or mount elsewhere\n"
+    ) in errors
+    assert run(kdbd, "kdb mount") == (0, "u.ecf on user:/\n", "")
+
+
 def test_a_mountpoint_may_announce_once(kdbd):
     assert run(kdbd, "kdb mount m.ecf user:/m dump dbus announce=once") == (0, "", "")
     assert run(kdbd, "kdb mount -3") == (0, "m.ecf on user:/m\n", "")

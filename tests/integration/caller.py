@@ -9,13 +9,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgpack
+from blocks import pack_block
 from daemon_process import DaemonProcess
 from jeepney import DBusAddress, HeaderFields, Message, MessageFlag, MessageType, new_method_call
+from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
 from kdb import memfd
 from kdb.model.errors import ERROR_PREFIX
-from kdb.wire import BUS_NAME, HANDLE_INTERFACE, INTERFACE, OBJECT_PATH, pack_block, unpack_block
+from kdb.wire import BUS_NAME, HANDLE_INTERFACE, INTERFACE, OBJECT_PATH, unpack_block
 
 __all__ = ["Caller", "Refused", "unaffected"]
 
@@ -85,6 +87,13 @@ class Caller:
         except Refused as refused:
             return refused
         raise AssertionError(f"{member} answered {answer}")
+
+    def owner(self) -> str:
+        """Ask the bus for kdbd's unique name; it has then seen all that was sent before."""
+        reply = self.connection.send_and_get_reply(
+            message_bus.GetNameOwner(BUS_NAME), timeout=WAIT_S
+        )
+        return str(reply.body[0])
 
     # The handle
 

@@ -56,7 +56,11 @@ class Running:
         self.log = Log()
         self.vanished: list[str] = []
         self.gone = asyncio.Condition()
-        self.connected = 0
+
+    @property
+    def connected(self) -> int:
+        """How often it came to the bus."""
+        return self.log.count("bus.connected")
 
     async def wait_until_gone(self, name: str) -> None:
         async with asyncio.timeout(WAIT_S), self.gone:
@@ -90,9 +94,6 @@ async def serving(
         running.vanished.append(unique_name)
         tasks.append(asyncio.ensure_future(_notify(running.gone)))
 
-    def connected() -> None:
-        running.connected += 1
-
     tasks: list[asyncio.Future[None]] = []
     running.transport = Transport(
         address=bus.address,
@@ -100,7 +101,6 @@ async def serving(
         name=name,
         dispatch=lambda call: dispatch(running.transport, call),
         on_vanished=vanished,
-        on_connected=connected,
         log=running.log,
         stall_s=stall_s,
     )

@@ -20,11 +20,18 @@ BUS = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesk
 WAIT_S = 20
 
 
-@pytest.fixture
-def activating_bus(tmp_path: Path) -> Iterator[PrivateBus]:
+@pytest.fixture(params=["checkout", "100% my $HOME dir; #1"])
+def activating_bus(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[PrivateBus]:
     """Run a bus that knows what `make install-dev` installs, on stores of the test's own."""
+    programs = tmp_path / request.param
+    programs.mkdir()
+    kdbd = programs / "kdbd"
+    kdbd.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m kdbd "$@"\n', encoding="utf-8")
+    kdbd.chmod(0o755)
+    python = programs / "python"
+    python.symlink_to(os.path.realpath(sys.executable))
     subprocess.run(
-        [sys.executable, ROOT / "tooling" / "install_dev.py"],
+        [python, ROOT / "tooling" / "install_dev.py"],
         env={"HOME": str(tmp_path), "PATH": ""},
         check=True,
         stdout=subprocess.DEVNULL,

@@ -20,13 +20,14 @@ from typing import Any
 
 import msgpack
 import pytest
+from blocks import pack_block
 from caller import WAIT_S, Caller, Refused, open_fds
 from daemon_process import DaemonProcess
 from jeepney import HeaderFields, MessageType
 from jeepney.bus_messages import MatchRule, message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
-from kdb.wire import HANDLE_INTERFACE, INTERFACE, OBJECT_PATH, pack_block
+from kdb.wire import HANDLE_INTERFACE, INTERFACE, OBJECT_PATH
 from kdbd.bus.interfaces import methods
 from private_bus import PrivateBus
 
@@ -136,8 +137,8 @@ def test_clients_that_vanish_in_the_middle_of_a_call(kdbd: DaemonProcess, witnes
     witness.call("Sync")
     assert open_fds(kdbd.pid) == fds
     assert resident_bytes(kdbd.pid) - memory < 16 * MIB
-    # What arrived was done, whole
-    assert len(witness.get("user:/v")) == 3_000
+    # Of a client that is gone before kdbd knows who it is nothing is done; else all.
+    assert len(witness.get("user:/v")) in (0, 3_000)
 
 
 def test_many_clients_come_and_go(kdbd: DaemonProcess, witness: Caller) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from blocks import pack_block
 from caller import Caller, Refused, open_fds, unaffected
 from daemon_process import DaemonProcess
 from jeepney import HeaderFields
@@ -25,7 +26,7 @@ import kdb
 import kdb.aio
 from kdb.model.content import MAX_VALUE_BYTES
 from kdb.model.names import MAX_NAME_BYTES
-from kdb.wire import HANDLE_INTERFACE, INTERFACE, MAX_BLOCK_BYTES, OBJECT_PATH, pack_block
+from kdb.wire import HANDLE_INTERFACE, INTERFACE, MAX_BLOCK_BYTES, OBJECT_PATH
 from kdbd.bus.frames import MAX_MESSAGE_BYTES
 from kdbd.bus.interfaces import methods
 from private_bus import PrivateBus

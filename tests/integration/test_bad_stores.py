@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blocks import pack_block
 from caller import Caller, Refused
 from daemon_process import DaemonProcess
 from mounting import MountNamespace
 
 import kdb
 import kdb.errors
-from kdb.wire import pack_block
 from private_bus import PrivateBus
 
 pytestmark = pytest.mark.needs("dbus-daemon")

@@ -13,7 +13,9 @@ from serving import WAIT_S, Log
 
 from kdbd.bus import marshal
 from kdbd.bus.body import Malformed, decode_body, encode_body
+from kdbd.bus.callers import Credentials
 from kdbd.bus.frames import Frame, Frames
+from kdbd.bus.library import Variant
 from kdbd.bus.transport import Transport
 
 BUS = "org.freedesktop.DBus"
@@ -90,7 +92,6 @@ async def served(directory: Path, bus: FakeBus) -> AsyncIterator[tuple[Transport
         name="a.b",
         dispatch=lambda call: transport.reply(call, "s", [call.member]),
         on_vanished=lambda _: None,
-        on_connected=lambda: None,
         log=log,
     )
     async with await asyncio.start_unix_server(bus.serve, directory / "bus"):
@@ -163,10 +164,10 @@ async def test_a_name_owner_changed_of_another_sender_vanishes_nobody(tmp_path: 
         )
         await log.wait_for("bus.malformed")
         await log.wait_for("bus.message_failed")
-        writer.write(message(marshal.SIGNAL, own + member + signature, body))
         writer.write(call("Ping"))
+        writer.write(message(marshal.SIGNAL, own + member + signature, body))
         await bus.received.get()
-        assert transport._callers.names() == {":1.9"}  # vanished, and called again
+        assert transport._callers.names() == set()
     assert [level for level, event, _ in log.events if event == "bus.message_failed"] == [
         "exception"
     ]
@@ -195,6 +196,33 @@ async def test_a_reply_that_cannot_be_read_fails_the_call(tmp_path: Path) -> Non
             await transport.credentials(":1.9")
         assert len(transport._replies) == 0
         await answered(bus, writer)
+
+
+async def test_who_leaves_right_after_its_credentials_came_is_known_to_whoever_asked(
+    tmp_path: Path,
+) -> None:
+    bus = FakeBus()
+    async with served(tmp_path, bus) as (transport, _):
+        writer = await bus.connections.get()
+        await answered(bus, writer)
+
+        async def ask() -> Credentials | None:
+            await transport.credentials(":1.9")
+            return transport.known(":1.9")
+
+        asking = asyncio.create_task(ask())
+        question = await bus.received.get()
+        credentials = {"UnixUserID": Variant("u", 1000)}
+        own = b"\7\1s\0" + struct.pack("<I", len(BUS)) + BUS.encode() + bytes(4)
+        member = b"\3\1s\0" + struct.pack("<I", 16) + b"NameOwnerChanged\0" + bytes(7)
+        gone = encode_body("sss", [":1.9", ":1.9", ""])
+        writer.write(
+            marshal.encode_return(1, question.serial, ":1.1", "a{sv}", [credentials])
+            + message(marshal.SIGNAL, own + member + b"\x08\1g\0\3sss\0", gone)
+        )
+        assert await asking == Credentials(1000, None, ())
+        await answered(bus, writer)
+        assert transport.known(":1.9") is None
 
 
 async def test_a_bus_that_answers_hello_badly_is_tried_again(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ class Caller:
         return tuple(reply.body)
 
 
+INTERFACE_ERROR = "org.libelektra.KDB1.Error.Interface"
+
+
 @pytest.fixture
 def caller(kdbd: DaemonProcess) -> Iterator[Caller]:
     with Caller(kdbd.bus) as caller:
@@ -105,3 +108,16 @@ def test_a_revision_that_is_not_there_yet_is_of_another_store(caller: Caller) ->
     name, text = caller.call("Changes", "tsu", 7, "user:/", 0)
     assert name == HISTORY_LOST
     assert text.startswith("There is no revision 7 yet")
+
+
+def test_what_can_never_change_has_no_history(caller: Caller) -> None:
+    use = "Use a parent in spec:/, dir:/, user:/, system:/ or a cascading one"
+    assert caller.call("Changes", "tsu", 0, "proc:/", 0) == (
+        INTERFACE_ERROR,
+        f"proc:/ cannot be followed: proc:/ is each process's own. {use}",
+    )
+    for name in ("meta:/x", "default:/x"):
+        assert caller.call("Changes", "tsu", 0, name, 0) == (
+            INTERFACE_ERROR,
+            f"{name} cannot be a parent key: its namespace is not stored. {use}",
+        )

@@ -308,12 +308,11 @@ async def test_a_bus_that_goes_is_noticed(connection, kdbd):
     kdbd.bus.start()
 
 
-async def test_a_bus_that_never_says_hello_hangs_nobody(bus, monkeypatch):
-    monkeypatch.setattr("kdb._aio_connection._CONNECT_TIMEOUT_S", 0.05)
+async def test_a_bus_that_never_says_hello_hangs_nobody(bus):
     bus.suspend()
     try:
         with pytest.raises(Disconnected):
-            await Connection(bus.address).connect()
+            await Connection(bus.address, 0.05).connect()
     finally:
         bus.resume()
 

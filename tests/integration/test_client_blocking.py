@@ -333,12 +333,11 @@ def test_a_stopped_bus_hangs_nobody(connection, kdbd):
     assert connection.fileno() == -1
 
 
-def test_a_bus_that_never_says_hello_hangs_nobody(bus, monkeypatch):
-    monkeypatch.setattr("kdb._connection._CONNECT_TIMEOUT_S", 0.05)
+def test_a_bus_that_never_says_hello_hangs_nobody(bus):
     bus.suspend()
     try:
         with pytest.raises(Disconnected):
-            Connection(bus.address)
+            Connection(bus.address, 0.05)
     finally:
         bus.resume()
 

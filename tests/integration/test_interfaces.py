@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from blocks import pack_block
 from caller import Caller
 from daemon_process import DaemonProcess
 
@@ -21,7 +22,6 @@ from kdb.wire import (
     OBJECT_PATH,
     SIGNAL_INTERFACE,
     SIGNAL_PATH,
-    pack_block,
 )
 from kdbd.bus.interfaces import methods
 

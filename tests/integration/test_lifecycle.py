@@ -36,6 +36,7 @@ APPLY = "a(saya{ss})asta{sv}"
 ANYONE = '  <policy context="default"><allow user="*"/></policy>\n'
 NOBODY = 65534
 OTHER_USER = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+START_BUS = "Start one with kdbd on it by 'dbus-run-session kdbd', or name another with --address"
 IS_ROOT = os.geteuid() == 0
 _IN_MOVED_TO = 0x80
 
@@ -167,9 +168,11 @@ def test_a_second_daemon_on_the_same_stores_refuses_and_names_the_owner(
 def test_a_second_daemon_on_the_same_bus_refuses(kdbd: DaemonProcess, tmp_path: Path) -> None:
     second = DaemonProcess(kdbd.bus, tmp_path / "second").start(ready=False)
     assert second.wait() == 1
-    text = "\n".join(each.get("text", "") for each in second.events)
-    assert f"kdbd: {BUS_NAME}" in text
-    assert "Traceback" not in text
+    (line,) = [each["text"] for each in second.events if "text" in each]
+    assert line == (
+        f"kdbd: {BUS_NAME} is owned by process {kdbd.pid}. Use that one, end it by"
+        f" 'kill {kdbd.pid}', or name another bus with --address"
+    )
     with Caller(kdbd.bus.address) as caller:
         caller.call("Sync")
 
@@ -184,10 +187,51 @@ def test_without_a_bus_it_says_so(tmp_path: Path) -> None:
     with PrivateBus() as bus:
         kdbd = DaemonProcess(bus, tmp_path)
         bus.stop()
+        bus.socket.unlink(missing_ok=True)
         kdbd.start(ready=False)
         assert kdbd.wait() == 1
     (line,) = [each["text"] for each in kdbd.events]
-    assert line.startswith(f"kdbd: no bus at {bus.socket}")
+    assert line == f"kdbd: no bus at {bus.socket} (No such file or directory). {START_BUS}"
+
+
+@pytest.mark.parametrize(
+    ("address", "wrong"),
+    [
+        ("", "no session bus: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set"),
+        (
+            "tcp:host=x",
+            "the bus address 'tcp:host=x' names no Unix socket (unix:path=, unix:abstract=)",
+        ),
+    ],
+)
+def test_an_address_that_names_no_bus_is_told_in_one_line(
+    tmp_path: Path, address: str, wrong: str
+) -> None:
+    stores = [f"--{each}-dir={tmp_path / each}" for each in ("user", "system", "spec", "state")]
+    done = subprocess.run(
+        [sys.executable, "-m", "kdbd", "--address", address, *stores],
+        env={key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, f"kdbd: {wrong}. {START_BUS}\n")
+
+
+def test_two_namespaces_in_one_directory_are_refused(tmp_path: Path) -> None:
+    with PrivateBus() as bus:
+        kdbd = DaemonProcess(bus, tmp_path)
+        kdbd.system.mkdir()
+        kdbd.user = tmp_path / "same"
+        kdbd.user.symlink_to("system")
+        kdbd.start(ready=False)
+        assert kdbd.wait() == 1
+    (line,) = [each["text"] for each in kdbd.events]
+    assert line == (
+        f"kdbd: user:/ and system:/ are both in {kdbd.system}, and would be one. Give --user-dir"
+        " and --system-dir directories of their own"
+    )
+    assert list(kdbd.system.iterdir()) == []
 
 
 def test_a_journal_of_another_form_is_refused(kdbd: DaemonProcess) -> None:
@@ -224,6 +268,31 @@ def test_it_serves_again_after_the_bus_restarts(
     with Caller(kdbd.bus.address) as caller, BusMonitor(kdbd.bus.address) as monitor:
         caller.call("SetString", "ss", "user:/b", "1")
         monitor.wait_for('string "user:/b"', member="KeyAdded")
+
+
+def test_where_kdbd_connects_anew_clients_keep_their_handles(
+    kdbd: DaemonProcess, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", kdbd.bus.address)
+    with kdb.KDB(directory=kdbd.work) as db, db.watch("/a") as watch:
+        keys = kdb.KeySet()
+        db.get(keys, "user:/a")
+        keys.append(kdb.Key("user:/a", "1"))
+        handle, name = db._session._handle, caller.owner()
+        # The bus takes nothing of kdbd's answer.
+        kdbd.suspend()
+        caller.connection.send(caller.message("SetString", "ss", "user:/b", "1"))
+        caller.owner()
+        kdbd.bus.suspend()
+        kdbd.resume()
+        kdbd.wait_for_event("bus.lost")
+        kdbd.bus.resume()
+        kdbd.wait_for_event("bus.connected", 2)
+        assert caller.owner() != name
+        assert db.set(keys, "user:/a") == 1
+        assert next(watch)[1:] == ("added", "user:/a")
+        assert (handle.path, handle.owner) == (db._session._handle.path, name)
+        assert db._session._handle.owner == caller.owner()
 
 
 def test_handles_go_with_the_bus(kdbd: DaemonProcess) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blocks import pack_block
 from bus_monitor import BusMonitor, Signal
 from caller import Caller
 from daemon_process import DaemonProcess
 
-from kdb.wire import INTERFACE, OBJECT_PATH, SIGNAL_INTERFACE, SIGNAL_PATH, pack_block
+from kdb.wire import INTERFACE, OBJECT_PATH, SIGNAL_INTERFACE, SIGNAL_PATH
 
 pytestmark = pytest.mark.needs("dbus-daemon", "dbus-monitor")
 

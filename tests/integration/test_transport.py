@@ -426,7 +426,6 @@ async def test_a_bus_that_breaks_off_the_authentication_does_not_block_the_loop(
             name=NAME,
             dispatch=lambda _: None,
             on_vanished=lambda _: None,
-            on_connected=lambda: None,
             log=None,
         )
         async with asyncio.timeout(WAIT_S):
@@ -451,7 +450,6 @@ async def test_a_bus_that_says_nothing_is_given_up(tmp_path: Path, words: bytes)
             name=NAME,
             dispatch=lambda _: None,
             on_vanished=lambda _: None,
-            on_connected=lambda: None,
             log=None,
             stall_s=0.1,
         )
@@ -703,47 +701,6 @@ async def test_a_message_above_the_limit_is_refused_without_being_held() -> None
     assert large == Answer(LIMITS, ("a message may have at most 33554432 bytes",))
     assert after == Answer("", ("after",))
     assert held == ["Echo"]
-
-
-async def test_a_client_with_too_many_unanswered_calls_is_refused_and_others_are_served(
-    bus: PrivateBus,
-) -> None:
-    go = asyncio.Event()
-
-    async def wait(transport: Transport, call: Call) -> None:
-        await go.wait()
-        transport.reply(call, "", [])
-
-    def dispatch(transport: Transport, call: Call) -> Any:
-        return wait(transport, call) if call.member == "Wait" else echo(transport, call)
-
-    def flood(client: Client) -> list[str]:
-        for _ in range(1100):
-            client.send("Wait")
-        refused = []
-        while len(refused) < 76:
-            message = client.receive()
-            if message.header.message_type is MessageType.error:
-                refused.append(client.answer(message).error)
-        return refused
-
-    def rest(client: Client) -> int:
-        answered = 0
-        while answered < 1024:
-            answered += client.receive().header.message_type is MessageType.method_return
-        return answered
-
-    async with serving(bus, dispatch) as running:
-        with (
-            await to_thread(Client, bus.address) as client,
-            await to_thread(Client, bus.address) as other,
-        ):
-            assert await to_thread(flood, client) == [LIMITS] * 76
-            assert await to_thread(other.call, "Echo", "s", ("a",)) == Answer("", ("a",))
-            go.set()
-            assert await to_thread(rest, client) == 1024
-            assert await to_thread(client.call, "Echo", "s", ("a",)) == Answer("", ("a",))
-    assert running.transport._calls._waiting == {}
 
 
 # File descriptors

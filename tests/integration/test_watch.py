@@ -154,6 +154,26 @@ def test_what_is_no_name_is_refused(db):
         db.watch("nowhere")
 
 
+NEVER_CHANGING = ["proc:/a", "meta:/a", "default:/", "default:/a"]
+
+
+@pytest.mark.parametrize("name", NEVER_CHANGING)
+def test_what_can_never_change_is_not_watched(db, name):
+    db.set_string("user:/a", "1")
+    for since in (None, 0):
+        with pytest.raises(kdb.KDBException, match=f"C01320\n.*{name} c.*Use a parent in"):
+            db.watch(name, since=since)
+
+
+@pytest.mark.parametrize("name", NEVER_CHANGING)
+async def test_what_can_never_change_is_not_watched_with_asyncio(db, name):
+    async with kdb.aio.KDB() as other:
+        with pytest.raises(kdb.KDBException, match=f"C01320\n.*{name} c.*Use a parent in"):
+            await other.watch(name).start()
+        with pytest.raises(kdb.KDBException, match="C01320"):
+            await anext(other.watch(name))
+
+
 def test_without_kdbd_a_watch_does_not_start(db, kdbd):
     kdbd.stop()
     with pytest.raises(kdb.KDBException) as caught:

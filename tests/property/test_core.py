@@ -9,13 +9,13 @@ from core_state import content
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from key_names import from_parts
 from naive_requests import NaiveRequest, Refused, covers, same
 
 from kdb.model.diff import Diff
 from kdb.model.errors import KDBError, SyntacticError
 from kdb.model.names import Namespace as Ns
 from kdb.model.names import (
-    from_parts,
     in_namespace,
     is_below_or_same,
     namespace,

@@ -11,13 +11,14 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from key_names import from_parts
 
 from kdb.model import content, subtree
 from kdb.model.content import Content
 from kdb.model.elektradiff import ElektraDiff
 from kdb.model.key import Key
 from kdb.model.keyset import KeySet
-from kdb.model.names import PERSISTABLE, escape, from_parts
+from kdb.model.names import PERSISTABLE, escape
 from kdb.model.names import Namespace as Ns
 
 PATHS = st.lists(st.sampled_from(["a", "b", "a/", "%", "#_10"]), max_size=3)

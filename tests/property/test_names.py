@@ -2,6 +2,7 @@
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from key_names import from_parts
 
 from kdb.model import names
 from kdb.model.errors import InvalidName
@@ -14,7 +15,7 @@ PARTS = SPECIAL | st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8
 )
 PATHS = st.lists(PARTS, max_size=5)
-NAMES = st.builds(names.from_parts, NAMESPACES, PATHS)
+NAMES = st.builds(from_parts, NAMESPACES, PATHS)
 # What may be a name or not.
 TEXTS = st.builds(
     str.__add__,
@@ -32,13 +33,13 @@ def test_what_is_printed_parses_back(name):
 @given(NAMESPACES, PATHS)
 @example(Namespace.USER, ["a\udcc3", "\udca4"])
 def test_a_name_is_its_namespace_and_parts(namespace, path):
-    name = names.from_parts(namespace, path)
+    name = from_parts(namespace, path)
     assert names.namespace(name) is namespace
     assert [part.encode(errors="surrogateescape") for part in parts(name)] == [
         part.encode(errors="surrogateescape") for part in path
     ]
     assert names.base_name(name) == (parts(name)[-1] if path else "")
-    assert names.parent(name) == names.from_parts(namespace, path[:-1])
+    assert names.parent(name) == from_parts(namespace, path[:-1])
 
 
 @given(TEXTS)
@@ -67,7 +68,7 @@ def test_names_with_nothing_special_take_a_shortcut_to_the_same_result(namespace
 
 @given(NAMES)
 def test_a_name_prints_as_its_parts_do(name):
-    printed = [escape(names.from_parts(Namespace.CASCADING, [part])) for part in parts(name)]
+    printed = [escape(from_parts(Namespace.CASCADING, [part])) for part in parts(name)]
     root = escape(name[:1])
     assert escape(name) == (root[:-1] + "".join(printed) if printed else root)
 
@@ -85,7 +86,7 @@ def test_below_is_that_of_the_parts(name, parent):
 
 @given(NAMES, PATHS)
 def test_what_is_made_below_a_name_is_below_it(parent, path):
-    name = names.from_parts(names.namespace(parent), [*parts(parent), *path])
+    name = from_parts(names.namespace(parent), [*parts(parent), *path])
     check_below(name, parent)
     assert names.is_below_or_same(name, parent)
     assert parent <= name < names.end_of_subtree(parent)

@@ -2,11 +2,11 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from key_names import from_parts
 
 from kdb import wire
 from kdb.dbus_errors import from_dbus_error
 from kdb.match_rules import match_rules, quote_rule_value
-from kdb.model import names
 from kdb.model.content import make
 from kdb.model.diff import Change
 from kdb.model.errors import BY_DBUS_NAME, InterfaceError, KDBError
@@ -15,7 +15,7 @@ from kdb.model.names import Namespace
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 PARTS = st.lists(TEXT, max_size=4)
 NAMES = st.builds(
-    names.from_parts, st.sampled_from([each for each in Namespace if each > Namespace.NONE]), PARTS
+    from_parts, st.sampled_from([each for each in Namespace if each > Namespace.NONE]), PARTS
 )
 SIMPLE_META = st.dictionaries(st.sampled_from(["type", "default", "check/range", "#0"]), TEXT)
 STRINGS = st.builds(make, TEXT, SIMPLE_META)

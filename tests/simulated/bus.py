@@ -52,6 +52,7 @@ class SimulatedBus:
         self._waiting: list[Signal] = []
         self._drains: list[asyncio.Future[None]] = []
         self._serial = 0
+        self._asked: set[str] = set()
         self.serving = False
 
     # What the service uses
@@ -75,7 +76,11 @@ class SimulatedBus:
         self._drains.append(done)
         await done
 
+    def known(self, unique_name: str) -> Credentials | None:
+        return Credentials(0, None, ()) if unique_name in self._asked else None
+
     async def credentials(self, unique_name: str) -> Credentials:
+        self._asked.add(unique_name)
         return Credentials(0, None, ())
 
     def reply(

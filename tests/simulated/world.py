@@ -22,7 +22,7 @@ from kdb import wire
 from kdb.formats import dump
 from kdb.model import tracking
 from kdb.model.content import Content
-from kdb.model.errors import ERROR_PREFIX, ConflictError, KDBError
+from kdb.model.errors import ERROR_PREFIX, ConflictError, KDBError, OutcomeUnknown
 from kdb.model.names import (
     Namespace,
     end_of_subtree,
@@ -642,6 +642,9 @@ class World:
             excuses.add("HistoryLost")
         if asked.member == "Changes":
             excuses.add("HistoryLost")
+        if asked.member == "Ping":
+            # A handle is looked for that went with the kdbd before.
+            excuses.add("UnknownObject")
         if asked.member == "Set" and asked.interface == HANDLE_INTERFACE:
             client = next(each for each in self.clients if each.name == asked.sender)
             if client.refused:
@@ -697,7 +700,7 @@ class World:
             request.path,
             request.interface,
         )
-        if request.interface == INTERFACE and request.member != "Open":
+        if request.interface == INTERFACE and request.member not in ("Open", "Changes"):
             asked.expect = client.expect
         elif request.interface == HANDLE_INTERFACE and request.member == "Set":
             assert request.block is not None
@@ -821,7 +824,7 @@ class World:
         self.note(f"{client.name} set {parent}")
 
         def done(result: Any) -> None:
-            if isinstance(result, ConflictError):
+            if isinstance(result, ConflictError | OutcomeUnknown):
                 client.refused.add(name)
             elif not isinstance(result, KDBError):
                 client.base = result[1]

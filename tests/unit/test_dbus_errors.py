@@ -71,7 +71,8 @@ def test_no_service_says_in_one_line_how_to_start_it(name):
     assert "\n" not in str(error)
     assert "systemctl --user start kdbd" in str(error)
     assert str(no_service()) == (
-        "no kdbd answers on the bus: start it with 'systemctl --user start kdbd' or 'kdbd &'"
+        "no kdbd answers on the bus: start it with 'systemctl --user start kdbd' or 'kdbd &',"
+        " in a checkout with '.venv/bin/kdbd &' or, from then on, 'make install-dev'"
     )
 
 

@@ -6,7 +6,6 @@ import kdb
 from kdb.errors import (
     ElektraError,
     ElektraWarning,
-    add_warning,
     clear,
     get_error,
     get_warnings,
@@ -105,17 +104,6 @@ def test_a_damaged_file_is_noted_with_its_line():
     error = get_error(key)
     assert (error.file, error.line, error.configfile) == ("/etc/a.ecf", "7", "/etc/a.ecf")
     assert (error.number, error.mountpoint) == ("C03100", "user:/a")
-
-
-def test_warnings_are_numbered_on():
-    key = kdb.Key("user:/a")
-    for number in range(12):
-        add_warning(key, ResourceError(f"reason {number}"))
-    assert [warning.reason for warning in get_warnings(key)] == [
-        f"reason {number}" for number in range(12)
-    ]
-    assert key.getMeta("warnings").value == "#_11"
-    assert get_error(key) is None
 
 
 def test_clear_removes_both_and_nothing_else():

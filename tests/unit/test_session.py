@@ -312,11 +312,150 @@ def test_a_set_whose_answer_was_lost_is_not_done_twice():
     client.get(ks, "user:/")
     ks["user:/x"].value = "2"
     service.lost = 1
-    assert client.set(ks, "user:/") == 0
+    assert client.set(ks, "user:/") == 1
     assert stored(service) == {"user:/x": "2"}
     assert service.revision == 3
     ks["user:/x"].value = "3"
     assert client.set(ks, "user:/") == 1
+
+
+@pytest.mark.parametrize("deaths", [["Set"], ["Set done"], ["Set", "Set done", "Set done"]])
+def test_a_set_that_was_not_answered_is_made_again(deaths):
+    service = filled(x="1", y="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    ks["user:/x"].value = "2"
+    ks.remove("user:/y")
+    ks.append(Key("user:/z", "1"))
+    service.dies_at = list(deaths)
+    assert client.set(ks, "user:/") == 1
+    assert service.dies_at == []
+    assert stored(service) == {"user:/x": "2", "user:/z": "1"}
+    assert service.revision == 4
+    # All revisions are known.
+    ks["user:/x"].value = ks["user:/z"].value = "3"
+    assert client.set(ks, "user:/") == 1
+
+
+def test_a_set_of_nothing_that_was_not_answered_changes_nothing():
+    service = filled(x="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    service.dies_at = ["Set done"]
+    assert client.set(ks, "user:/") == 0
+
+
+@pytest.mark.parametrize("at", ["Set", "Set done"])
+@pytest.mark.parametrize("theirs", ["2", None])
+def test_where_another_changed_the_key_meanwhile_the_outcome_is_unknown(at, theirs):
+    service = filled(x="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    ks["user:/x"].value = "mine"
+    service.dies_at, service.meanwhile = [at], [lambda: service.put("user:/x", theirs)]
+    with pytest.raises(errors.OutcomeUnknown) as caught:
+        client.set(ks, "user:/")
+    assert str(caught.value) == (
+        "kdbd ended before it answered, and whether this was stored is not known."
+        " Get again and look"
+    )
+    # What was asked for is still in the key set, and the next get shows what is there.
+    assert values(ks) == {"user:/x": "mine"}
+    assert stored(service) == ({} if theirs is None else {"user:/x": theirs})
+    assert client.get(ks, "user:/") == 1
+    assert values(ks) == stored(service)
+    ks.append(Key("user:/x", "again"))
+    assert client.set(ks, "user:/") == 1
+
+
+@pytest.mark.parametrize("theirs", ["theirs", None])
+def test_a_key_that_was_added_and_then_changed_by_another_is_not_put_again(theirs):
+    service = filled(x="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    ks.append(Key("user:/new", "1"))
+    service.page = 1
+    service.dies_at, service.meanwhile = ["Set done"], [lambda: service.put("user:/new", theirs)]
+    with pytest.raises(errors.OutcomeUnknown):
+        client.set(ks, "user:/")
+    assert stored(service) == {"user:/x": "1"} | ({"user:/new": theirs} if theirs else {})
+
+
+def test_where_the_history_does_not_tell_the_outcome_is_unknown():
+    service = filled(x="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    ks.append(Key("user:/new", "1"))
+    service.dies_at, service.meanwhile = ["Set"], [lambda: setattr(service, "trimmed", 9)]
+    with pytest.raises(errors.OutcomeUnknown):
+        client.set(ks, "user:/")
+    assert stored(service) == {"user:/x": "1"}
+
+
+def test_a_kdbd_that_dies_of_a_set_is_not_asked_for_ever():
+    service = filled(x="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    ks["user:/x"].value = "2"
+    service.dies_at = ["Set"] * 9
+    with pytest.raises(errors.OutcomeUnknown):
+        client.set(ks, "user:/")
+    assert len(service.dies_at) == 5
+
+
+def test_where_kdbd_stays_away_the_outcome_is_unknown():
+    service = filled(x="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    ks["user:/x"].value = "2"
+    service.dies_at, service.meanwhile = ["Set"], [lambda: setattr(service, "owner", None)]
+    with pytest.raises(errors.OutcomeUnknown):
+        client.set(ks, "user:/")
+
+
+@pytest.mark.parametrize("at", ["SetString", "SetString done"])
+def test_a_write_without_revisions_is_not_made_again(at):
+    service = filled(x="1")
+    client = Client(service)
+    service.dies_at = [at]
+    with pytest.raises(errors.OutcomeUnknown):
+        run(service, client.session.one_key("SetString", "ss", ("user:/x", "2")))
+    assert service.done.count("SetString") == 1
+    assert stored(service) == {"user:/x": "2" if "done" in at else "1"}
+    assert run(service, client.session.one_key("GetString", "s", ("user:/x",))) == (
+        stored(service)["user:/x"],
+    )
+
+
+def test_an_apply_whose_answer_was_lost_is_not_made_again():
+    service = filled(x="1")
+    client = Client(service)
+    service.lost = 1
+    put = [(unescape("user:/x"), Content("2"))]
+    with pytest.raises(errors.OutcomeUnknown):
+        run(service, client.session.apply(put, [], 0, ""))
+    assert service.done.count("Apply") == 1
+
+
+@pytest.mark.parametrize("event", ["restart", "restart_bus", "reconnect"])
+def test_a_write_that_reached_nobody_is_made_again(event):
+    service = filled(x="1")
+    client = Client(service)
+    getattr(service, event)()
+    assert run(service, client.session.one_key("SetString", "ss", ("user:/x", "2"))) == (3,)
+    assert stored(service) == {"user:/x": "2"}
+
+
+def test_a_kdbd_that_comes_back_under_another_name_is_asked_for_the_same_handle():
+    service = filled(x="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    for value in "234":
+        service.reconnect()
+        ks["user:/x"].value = value
+        assert client.set(ks, "user:/") == 1
+    assert len(service.handles) == 1
+    assert service.done.count("Open") == 1
 
 
 def test_kdbd_is_waited_for_while_it_restarts():
@@ -417,7 +556,9 @@ def test_an_error_of_the_service_is_raised_as_it_is():
         client.get(KeySet(), "meta:/")
 
 
-@pytest.mark.parametrize("member", ["AddMatch", "NameHasOwner", "RemoveMatch", "Open", "Get"])
+@pytest.mark.parametrize(
+    "member", ["AddMatch", "NameHasOwner", "RemoveMatch", "Ping", "Open", "Get"]
+)
 def test_a_bus_that_goes_again_while_it_is_waited_for_is_waited_for_again(member):
     service = filled(x="1")
     client, ks = Client(service), KeySet()
@@ -453,4 +594,15 @@ def test_no_answer_in_time_is_an_error_that_says_what_to_do():
     operation = client.session.get(None, USER)
     next(operation)
     with pytest.raises(errors.ResourceError, match="did not answer within 30 s"):
+        operation.throw(TimedOut())
+
+
+def test_no_answer_in_time_to_a_set_leaves_its_outcome_unknown():
+    service = filled(x="1")
+    client, ks = Client(service), KeySet()
+    client.get(ks, "user:/")
+    ks["user:/x"].value = "2"
+    operation = client.session.set(ks._base, USER, ks._contents())
+    next(operation)
+    with pytest.raises(errors.OutcomeUnknown, match="kdbd did not answer in time, and whether"):
         operation.throw(TimedOut())

@@ -125,6 +125,21 @@ def test_after_a_restart_of_kdbd_what_was_missed_is_delivered_once():
     assert watcher.told() == [("added", "user:/a"), ("added", "user:/b")]
 
 
+def test_the_handle_of_a_watch_is_opened_again_only_where_it_is_gone():
+    service = Service()
+    watcher = Watcher(service, "/a")
+    for number in range(3):
+        service.reconnect()
+        service.put(f"user:/a/{number}", "1")
+        watcher.wake()
+    assert (service.done.count("Open"), len(service.handles)) == (1, 1)
+    service.restart()
+    service.put("user:/a/3", "1")
+    watcher.wake()
+    assert (service.done.count("Open"), len(service.handles)) == (2, 1)
+    assert watcher.told() == [("added", f"user:/a/{number}") for number in range(4)]
+
+
 def test_while_kdbd_is_away_it_is_not_started_by_a_watch():
     service = Service(activatable=True)
     watcher = Watcher(service)

@@ -177,4 +177,4 @@ def test_what_is_no_map_of_revisions_is_an_error(data):
 
 def test_only_what_the_table_names_goes_into_a_block():
     with pytest.raises(TypeError, match="a block holds no set"):
-        wire.pack_block([{1}])
+        wire.pack_keys([(A, Content({1}))])

@@ -190,11 +190,6 @@ class Diff(Mapping[bytes, Change]):
         change = self._changes.get(name)
         return change is not None and change.value_changed
 
-    def meta_changed(self, name: bytes) -> bool:
-        """Whether the key's metadata changed, alone or with the value."""
-        old, new = self._meta(name)
-        return old != new
-
     def added_meta(self, name: bytes) -> dict[str, str]:
         """The metadata that the key gained; all of an added key's."""
         old, new = self._meta(name)

@@ -35,6 +35,7 @@ __all__ = [
     "LimitsExceeded",
     "NameTooLong",
     "OutOfMemoryError",
+    "OutcomeUnknown",
     "ResourceError",
     "SemanticError",
     "SyntacticError",
@@ -122,6 +123,13 @@ class LimitsExceeded(ResourceError):
     """
 
     dbus = "LimitsExceeded"
+
+
+class OutcomeUnknown(ResourceError):
+    """kdbd or the bus ended before it answered a call that writes; the libraries raise this.
+
+    Get again and look: all of it was stored, or nothing.
+    """
 
 
 class InstallationError(KDBError):

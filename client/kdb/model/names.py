@@ -16,7 +16,6 @@ it is here too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from kdb.model.errors import InvalidName
@@ -46,7 +45,6 @@ __all__ = [
     "canonical",
     "end_of_subtree",
     "escape",
-    "from_parts",
     "in_namespace",
     "is_below",
     "is_below_or_same",
@@ -74,16 +72,6 @@ def namespace(unescaped: bytes) -> Namespace:
 def namespace_name(namespace: Namespace) -> str:
     """Return the namespace's name as written before the colon; `cascading` and `none` too."""
     return namespace.name.lower()
-
-
-def from_parts(namespace: Namespace, parts: Iterable[str]) -> bytes:
-    """Make a name of unescaped parts.
-
-    Raises InvalidName for a NUL in a part or for the namespace NONE, and NameTooLong.
-    """
-    if namespace is Namespace.NONE:
-        raise InvalidName("a key name needs a namespace other than none; name one, such as user")
-    return bounded(b"".join((bytes((namespace,)), *map(encode_part, parts))))
 
 
 def parent(unescaped: bytes) -> bytes:

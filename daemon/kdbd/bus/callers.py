@@ -1,4 +1,4 @@
-"""Who calls: the credentials of unique names, as long as these are on the bus. Pure."""
+"""Who calls: the credentials of unique names, as long as these are on the bus."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Callers", "Credentials"]
+__all__ = ["Callers", "Credentials", "program_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the bus knows of a caller: numbers of the kernel, taken when it connected."""
+    """What the bus knows of a caller: numbers of the kernel, taken when it connected.
+
+    ``program`` is what the process was called when it was asked for.
+    """
 
     uid: int
     pid: int | None
     gids: tuple[int, ...]
+    program: str = ""
 
     @classmethod
     def from_bus(cls, values: Mapping[str, Any]) -> Credentials:
@@ -72,3 +76,12 @@ class Callers:
         gone = list(self._known)
         self._known.clear()
         return gone
+
+
+def program_of(pid: int | None) -> str:
+    """Return a process's command name; "" where it is not known, or gone already."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""

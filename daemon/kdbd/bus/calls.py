@@ -23,9 +23,7 @@ AT_ONCE_BYTES = 64 * 1024
 # What waits to be taken apart: one largest message, while another is at it.
 _MAX_APART_BYTES = 2 * MAX_MESSAGE_BYTES
 
-# A client keeps at most 128 calls in flight on a system bus; the benchmarks 256.
-_MAX_WAITING = 1024
-# Of these the fields are kept that are the same in call after call; about 1 MiB at most.
+# Of so many the fields are kept that are the same in call after call; about 1 MiB at most.
 _MAX_HEADERS = 1024
 _MAX_HEADER_BYTES = 512
 
@@ -65,7 +63,6 @@ class Calls:
         self._error = error
         self._log = log
         self._headers: dict[bytes, marshal.Header] = {}
-        self._waiting: dict[str, int] = {}
         self._taking_apart = asyncio.Lock()
         self._apart_bytes = 0
 
@@ -117,9 +114,6 @@ class Calls:
         if frame.too_large:
             self._error(call, _LIMITS, f"a message may have at most {MAX_MESSAGE_BYTES} bytes")
             return None
-        if self._waiting and self._waiting.get(call.sender, 0) >= _MAX_WAITING:
-            self._error(call, _LIMITS, f"{_MAX_WAITING} of your calls are not answered yet")
-            return None
         if len(frame.body) > AT_ONCE_BYTES and not is_plain(call.signature):
             return self._begin_large(call, frame)
         try:
@@ -170,11 +164,7 @@ class Calls:
                 pending.close()
             for fd in call.fds:
                 os.close(fd)
-            waiting = self._waiting.pop(call.sender) - 1
-            if waiting:
-                self._waiting[call.sender] = waiting
 
-        self._waiting[call.sender] = self._waiting.get(call.sender, 0) + 1
         tasks.create_task(answer()).add_done_callback(done)
 
     def _failed(self, call: Call) -> None:

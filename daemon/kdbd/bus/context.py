@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kdb.model.errors import AccessDenied
 from kdb.model.names import Namespace, in_namespace, namespace
 from kdbd.bus.callers import Credentials
 from kdbd.bus.calls import Call
@@ -26,18 +28,21 @@ from kdbd.worker import Worker
 
 __all__ = ["Context", "view_of"]
 
-_KNOWN_CALLERS = 4096
-
 
 class Bus(Protocol):
     """What methods ask of the bus."""
+
+    def known(self, unique_name: str) -> Credentials | None: ...
 
     async def credentials(self, unique_name: str) -> Credentials: ...
 
 
 @dataclass(slots=True)
 class Context:
-    """The service's parts, as its methods use them; ``unhurried`` does long work in a thread."""
+    """The service's parts, as its methods use them; ``unhurried`` does long work in a thread.
+
+    ``is_shared`` is the system bus, which lets every user in.
+    """
 
     database: Database
     stores: Stores
@@ -46,24 +51,24 @@ class Context:
     locations: Locations
     ownership: Ownership
     bus: Bus
-    program_of: Callable[[int], str]
-    callers: dict[str, Caller]
+    is_shared: bool
 
     def caller(self, call: Call) -> Caller:
-        """Answer who calls; raise Await the first time."""
-        caller = self.callers.get(call.sender)
-        if caller is None:
-            raise Await(lambda: self._learn(call.sender))
-        return caller
+        """Answer who asks for more than to read; raise Await the first time.
 
-    async def _learn(self, sender: str) -> None:
-        if sender in self.callers:
-            return
-        credentials = await self.bus.credentials(sender)
-        if len(self.callers) >= _KNOWN_CALLERS:
-            self.callers.clear()
-        pid = -1 if credentials.pid is None else credentials.pid
-        self.callers[sender] = Caller(sender, credentials.uid, pid, self.program_of(pid))
+        On the system bus, as long as there are no finer rights, only root and kdbd's own user may:
+        raise AccessDenied for others.
+        """
+        known = self.bus.known(call.sender)
+        if known is None:
+            raise Await(lambda: self.bus.credentials(call.sender))
+        if self.is_shared and known.uid not in (0, os.geteuid()):
+            raise AccessDenied(
+                "On the system bus only root and the user that kdbd runs as may do more than read."
+                " Ask one of them, or use the kdbd of your session bus"
+            )
+        pid = -1 if known.pid is None else known.pid
+        return Caller(call.sender, known.uid, pid, known.program)
 
     def fresh(self, view: View, name: bytes) -> None:
         """Make sure that the files which a name or look-up touches are as they were read."""

@@ -46,7 +46,9 @@ class Handling:
     # Opening
 
     def open(self, subject: View | Handle, call: Call, contract: Mapping[str, Any]) -> Any:
-        directory = _directory(contract)
+        if self._context.is_shared:
+            self._context.caller(call)
+        directory = _directory(contract, is_shared=self._context.is_shared)
         if not directory:
             handle = self._handles.open(call.sender, "", "", self._context.database.view)
         else:
@@ -73,7 +75,6 @@ class Handling:
         """Close all handles of a client that left the bus."""
         for handle in self._handles.of(sender):
             self._handles.close(handle)
-        self._context.callers.pop(sender, None)
 
     def close(self, handle: Handle, call: Call) -> Sequence[Any]:
         self._handles.close(handle)
@@ -220,7 +221,7 @@ class Handling:
         return key
 
 
-def _directory(contract: Mapping[str, Any]) -> str:
+def _directory(contract: Mapping[str, Any], *, is_shared: bool) -> str:
     signatures = {"directory": "s", "changetracking": "b"}
     for entry, value in contract.items():
         if value.signature != signatures.get(entry):
@@ -230,6 +231,11 @@ def _directory(contract: Mapping[str, Any]) -> str:
             )
     if "directory" not in contract:
         return ""
+    if is_shared:
+        raise InterfaceError(
+            "A kdbd on the system bus has no dir:/, which would show one user's directories to"
+            " others. Open without a directory"
+        )
     directory = str(contract["directory"].value)
     if not os.path.isabs(directory) or "\0" in directory:
         raise InterfaceError(f"The directory {directory!r} is not absolute. Name it from / on")

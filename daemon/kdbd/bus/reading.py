@@ -8,7 +8,13 @@ from functools import partial
 from typing import Any
 
 from kdb.model.content import Content, is_utf8
-from kdb.model.errors import HistoryLost, KeyNotFound, LimitsExceeded, SemanticError
+from kdb.model.errors import (
+    HistoryLost,
+    InterfaceError,
+    KeyNotFound,
+    LimitsExceeded,
+    SemanticError,
+)
 from kdb.model.lookup import Found, lookup
 from kdb.model.names import PERSISTABLE, Namespace, escape, in_namespace, namespace, unescape
 from kdbd.bus.calls import Call
@@ -131,7 +137,12 @@ class Reading:
     def changes(
         self, subject: Subject, call: Call, since: int, parent: str, limit: int
     ) -> asyncio.Future[Sequence[Any]]:
-        key = unescape(parent)
+        key = parent_key(unescape(parent))
+        if namespace(key) is Namespace.PROC:
+            raise InterfaceError(
+                f"{escape(key)} cannot be followed: proc:/ is each process's own. Use a parent in"
+                " spec:/, dir:/, user:/, system:/ or a cascading one"
+            )
         if namespace(key) is Namespace.CASCADING:
             parents = [in_namespace(key, which) for which in PERSISTABLE]
         else:

@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from kdbd.bus import marshal
 from kdbd.bus.address import bus_address, socket_paths
 from kdbd.bus.body import Malformed, Unsendable, decode_body
-from kdbd.bus.callers import Callers, Credentials
+from kdbd.bus.callers import Callers, Credentials, program_of
 from kdbd.bus.calls import INTERNAL, INTERNAL_TEXT, Call, Calls
 from kdbd.bus.connection import Connection, open_connection
 from kdbd.bus.frames import Frame
@@ -47,7 +48,6 @@ class Transport:
         name: str,
         dispatch: Callable[[Call], Awaitable[None] | None],
         on_vanished: Callable[[str], None],
-        on_connected: Callable[[], None],
         on_reading: Callable[[bool], None] = lambda _: None,
         log: Any,
         stall_s: float = 5.0,
@@ -55,14 +55,13 @@ class Transport:
         """Take the well-known `name` at `address`, or on the user's or the system's `bus`.
 
         `on_vanished` is called for each unique name that called and left the bus, also for those
-        that left while there was no connection; `on_connected` each time the name is taken;
-        `on_reading` before (True) and after (False) the calls that one read of the bus brought.
-        `stall_s` is how long the bus may take nothing. Raises `InvalidAddress`.
+        that left while there was no connection; `on_reading` before (True) and after (False) the
+        calls that one read of the bus brought. `stall_s` is how long the bus may take nothing.
+        Raises `InvalidAddress`.
         """
         self._paths = socket_paths(address or bus_address(bus, os.environ))
         self._name = name
         self._on_vanished = on_vanished
-        self._on_connected = on_connected
         self._on_reading = on_reading
         self._log = log
         self._stall_s = stall_s
@@ -110,7 +109,6 @@ class Transport:
                 tell("bus.unavailable", reason=(said := str(error)), retry_s=pause_s)
             else:
                 said = ""
-                self._on_connected()
                 if never:
                     ready()
                     never = False
@@ -131,7 +129,8 @@ class Transport:
         try:
             connection = await open_connection(self._paths, timeout_s=self._stall_s)
         except OSError as error:
-            raise BusUnavailable(f"no bus at {self._paths[0]}: {error}") from error
+            reason = error.strerror or error
+            raise BusUnavailable(f"no bus at {self._paths[0]} ({reason})") from error
         self._number += 1
         self._connection = connection
         try:
@@ -284,23 +283,29 @@ class Transport:
                 header.signature, frame.body, little_endian=frame.little_endian
             )
             if not owner:
-                self._vanish(name)
+                # Not before whoever waits for its credentials, which may have just come, has them.
+                asyncio.get_running_loop().call_soon(self._vanish, name)
 
     def _vanish(self, name: str) -> None:
         if self._callers.vanish(name):
             self._on_vanished(name)
+
+    def known(self, unique_name: str) -> Credentials | None:
+        """Return who a caller is, if that was asked since it came to the bus."""
+        return self._callers.credentials(unique_name)
 
     async def credentials(self, unique_name: str) -> Credentials:
         """Return who a caller is. Kept until it leaves the bus.
 
         Raises `CallFailed` where it left already, TimeoutError, `BusUnavailable`.
         """
-        known = self._callers.credentials(unique_name)
+        known = self.known(unique_name)
         if known is None:
             (values,) = await self.call(
                 BUS, BUS_PATH, BUS, "GetConnectionCredentials", "s", [unique_name], self._stall_s
             )
             known = Credentials.from_bus(values)
+            known = replace(known, program=program_of(known.pid))
             self._callers.learn(unique_name, known)
         return known
 

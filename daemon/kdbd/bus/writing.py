@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kdb.model.content import Content, meta
@@ -134,7 +134,11 @@ class Writing:
         request = structure.unmount(view, name)
         return self._context.submit(caller, view, request, [MOUNTPOINTS], _revision)
 
-    async def sync(self, subject: Subject, call: Call) -> Sequence[Any]:
+    def sync(self, subject: Subject, call: Call) -> Awaitable[Sequence[Any]]:
+        self._context.caller(call)
+        return self._sync()
+
+    async def _sync(self) -> Sequence[Any]:
         await self._rewriter.sync()
         return ()
 

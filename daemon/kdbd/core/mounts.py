@@ -191,7 +191,10 @@ def _claim(spec: MountSpec, claimed: dict[tuple[Namespace, bytes], str]) -> None
     places = [(each, spec.unescaped[1:]) for each in spec.namespaces]
     for place in places:
         if place in claimed:
+            # Which of them was there before, the keys do not tell.
             raise SemanticError(
-                f"{spec.mountpoint} is mounted already, by {claimed[place]}. Unmount that first"
+                f"{claimed[place]} and {spec.mountpoint} cannot both be mounted: both would be at"
+                f" {escape(bytes([place[0]]) + place[1])}. Unmount the one that is there first, or"
+                " mount elsewhere"
             )
     claimed.update(dict.fromkeys(places, spec.mountpoint))

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kdb.model.errors import AccessDenied, InterfaceError
+from kdb.model.errors import AccessDenied, InstallationError, InterfaceError
 from kdb.model.names import Namespace
 
 __all__ = ["DEFAULT_FILE", "ELEKTRA_FILE", "Locations", "nearest_directory"]
@@ -56,6 +56,18 @@ class Locations:
                 )
             return os.path.normpath(path)
         return os.path.normpath(os.path.join(root, path))
+
+    def require_apart(self) -> None:
+        """Raise InstallationError where two namespaces have one directory, so one default file."""
+        namespaces: dict[str, str] = {}
+        for which in (Namespace.SPEC, Namespace.USER, Namespace.SYSTEM):
+            name, root = which.name.lower(), os.path.realpath(self.root(which))
+            other = namespaces.setdefault(root, name)
+            if other != name:
+                raise InstallationError(
+                    f"{other}:/ and {name}:/ are both in {root}, and would be one. Give"
+                    f" --{other}-dir and --{name}-dir directories of their own"
+                )
 
     def is_private(self, which: Namespace) -> bool:
         """Tell whether new files are for their owner only: user:/ and dir:/."""

