@@ -2,6 +2,11 @@
 
 _kdb() {
     local -a records
+    # Behind < and > stands a file.
+    if [[ ${COMP_LINE:0:COMP_POINT} =~ [[:space:]][0-9]*[\<\>]+[[:space:]]*[^[:space:]]*$ ]]; then
+        compopt -o default -o filenames
+        return
+    fi
     mapfile -d '' -t records < <(
         command kdb --complete bash "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null
     )

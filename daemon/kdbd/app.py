@@ -44,6 +44,8 @@ _TRIM_COMMITS = 200
 _TRIM_PAUSE_S = 0.1
 # systemd waits 90 s for a service to end; commits on their way take a second at most.
 _FINISH_S = 5.0
+# Calls that waited for something when the end began may still be stored while files are written.
+_FINISH_ROUNDS = 5
 _TRIM_EVERY_S = 3600.0
 _TRIM_AFTER_CHANGES = 10_000
 # A directory whose last handle closed, but with commits or files still on their way.
@@ -232,7 +234,11 @@ class App:
             async with asyncio.timeout(5):
                 await self._announcer.drain()
         try:
-            await self._rewriter.sync()
+            for _ in range(_FINISH_ROUNDS):
+                await self._rewriter.sync()
+                if self._pipeline.idle and not any(f.dirty for f in self._stores.files.values()):
+                    break
+                await self._pipeline.settled()
         except KDBError as error:
             self._log.error("files.behind", reason=error.reason)
         rows = [file.row for file in self._stores.files.values() if file.news]

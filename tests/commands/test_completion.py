@@ -119,6 +119,8 @@ def test_every_name_is_completed_so_that_kdb_gets_it(shell: Shell, quote: str) -
         ("kdb meta-get user:/deep/er/key ch\t\r", "1-9\r\n"),
         ("kdb umount system:/mo\t && echo un''mounted\r", "unmounted\r\n"),
         ("kdb mount a\tuser:/m && kdb mount -2\r", "a file.ecf\r\n"),
+        ("kdb restore a\t 2>&1 | cat\r", "a file.ecf"),
+        ("kdb import -s the\tuser:/i dump < /dev/null && echo im''ported\r", "imported\r\n"),
     ],
 )
 def test_each_argument_is_completed_by_what_it_is(shell: Shell, keys: str, shown: str) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from process_state import wait_until_it_asks
 from transcripts import KDB, run
@@ -150,7 +151,7 @@ def test_arguments_that_are_no_utf8_exit_7(kdbd, name):
     assert "UTF-8" in done.stderr
 
 
-def test_names_that_are_no_utf8_are_listed_as_they_are(kdbd):
+def test_values_that_are_no_utf8_are_printed_as_they_are(kdbd):
     kdbd.stop()
     kdbd.user.mkdir(exist_ok=True)
     (kdbd.user / "default.ecf").write_bytes(b"kdbOpen 2\n$key string 1 1\na\n\xff\n$end\n")
@@ -222,8 +223,67 @@ def test_a_closed_pipe_is_quiet(kdbd):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_an_error(kdbd):
     run(kdbd, "kdb set user:/a 1")
-    code, _, errors = run(kdbd, "kdb get user:/a > /dev/full")
-    assert (code, errors) == (5, "kdb: cannot write: No space left on device\n")
+    for command in ("kdb get user:/a", "kdb", "kdb --help", "kdb --version", "kdb get --help"):
+        code, _, errors = run(kdbd, f"{command} > /dev/full")
+        assert (code, errors) == (5, "kdb: cannot write: No space left on device\n"), command
+
+
+def test_on_a_terminal_every_message_ends_its_line(kdbd):
+    with pexpect.spawn(str(KDB), ["get", "user:/none"], env=kdbd.client_environment) as terminal:
+        terminal.expect_exact("Did not find key 'user:/none'\r\n")
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_what_is_stored_is_utf8_whatever_the_locale(kdbd, locale):
+    environment = kdbd.client_environment | {
+        "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
+    }  # fmt: skip
+    for _ in range(2):
+        done = kdbd.run(
+            "bash", "-c", 'kdb set -q user:/ä "$(kdb sget user:/ä grün😀)"', env=environment
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert run(kdbd, "kdb get user:/ä") == (0, "grün😀\n", "")
+    script = (
+        "kdb export user:/ json grün.json; kdb import user:/b json grün.json; kdb get user:/b/ä"
+    )
+    assert kdbd.run("bash", "-c", script, env=environment).stdout == "grün😀\n"
+    assert (kdbd.work / "grün.json").exists()
+
+
+def test_a_kdbd_that_ends_meanwhile_may_have_done_it(kdbd):
+    run(kdbd, "kdb set user:/a 1")
+    os.kill(kdbd.pid, signal.SIGSTOP)
+    asking = subprocess.Popen(
+        [KDB, "set", "user:/a", "2"],
+        env=kdbd.client_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until_it_asks(asking.pid)
+    os.kill(kdbd.pid, signal.SIGKILL)
+    output, errors = asking.communicate()
+    assert (asking.returncode, output) == (5, "")
+    assert "kdbd ended before it answered; what was asked may be done" in errors
+
+
+def test_an_override_and_a_fallback_are_told_step_by_step(kdbd):
+    run(kdbd, "kdb meta-set spec:/s/k 'override/#0' /s/over; kdb set user:/s/over 1")
+    told = run(kdbd, "kdb get -v /s/k")[1].splitlines()
+    assert "    searching user:/s/over, found: user:/s/over" in told
+    assert told[-3:] == [
+        "The resulting keyname is user:/s/over",
+        "The resulting value size is 2",
+        "1",
+    ]
+
+
+def test_a_value_beyond_one_reply_is_looked_up_too(kdbd):
+    value = "v" * 10_000_000
+    kdbd.run("bash", "-c", "kdb import user:/big json", input=f'"{value}"')
+    told = run(kdbd, "kdb get -v /big")[1].splitlines()
+    assert told[-2:] == ["The resulting value size is 10000001", value]
 
 
 def test_closed_standard_files_are_not_taken_for_the_bus(kdbd):

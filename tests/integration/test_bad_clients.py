@@ -129,7 +129,7 @@ def test_clients_that_vanish_in_the_middle_of_a_call(kdbd: DaemonProcess, witnes
                 )
                 client.connection.send(client.message("SetString", "ss", f"user:/v{number}", "1"))
 
-    vanish(20)
+    vanish(60)
     check_served(witness, "warm")
     fds, memory = open_fds(kdbd.pid), resident_bytes(kdbd.pid)
     vanish(60)

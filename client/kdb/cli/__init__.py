@@ -20,7 +20,10 @@ def main() -> int:
     _keep_standard_files()
     from kdb.cli import command
 
-    return command.run(sys.argv[1:])
+    # What is stored is UTF-8, whatever the locale took the arguments for.
+    return command.run(
+        [os.fsencode(each).decode("utf-8", "surrogateescape") for each in sys.argv[1:]]
+    )
 
 
 def _die_quietly() -> None:

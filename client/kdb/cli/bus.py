@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 30.0
 _RETURN, _ERROR = 2, 3
 _NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
+_ENDED = "kdbd ended before it answered; what was asked may be done. Look, then try again"
 _DBUS = ("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
 _ROOT = (OBJECT_PATH, INTERFACE, BUS_NAME)
 
@@ -146,7 +147,8 @@ class Bus:
                 continue
             values = marshal.decode(fields.get(8, ""), body, order)
             if kind == _ERROR:
-                raise CallError(fields.get(4, ""), str(values[0]) if values else "")
+                name, text = fields.get(4, ""), str(values[0]) if values else ""
+                raise CallError(name, _ENDED if name == _NO_REPLY else text)
             return values
 
     def _need(self, size: int) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "bus_for",
     "canonical",
     "checked",
+    "end_of_line",
     "found_key",
     "invalid_name",
     "kind_of",
@@ -71,16 +72,16 @@ class Failure(Exception):
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that *arguments* name, and return its exit code."""
-    if not arguments or arguments[0] in ("-H", "--help"):
-        show_commands({})
-        return OK
-    name, *rest = arguments
-    if name in ("-V", "--version"):
-        say(_VERSION)
-        return OK
+    name, *rest = arguments or ["--help"]
     if name == "--complete":
         return _complete(rest)
     try:
+        if name in ("-H", "--help"):
+            show_commands({})
+            return OK
+        if name in ("-V", "--version"):
+            say(_VERSION)
+            return OK
         if name not in COMMANDS:
             show_commands({})
             raise unknown_command(name)
@@ -98,8 +99,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def _complete(arguments: Sequence[str]) -> int:
     """Answer a shell, which at TAB wants suggestions or nothing, but no errors."""
+    import _signal  # type: ignore[import-not-found]  # typeshed has only `signal`
+
     from kdb.cli import completion
 
+    # Whoever presses TAB does not wait for a kdbd that hangs.
+    _signal.alarm(2)
     try:
         say(completion.answer(arguments))
     except Exception:  # noqa: BLE001 - whatever it is, it suggests nothing
@@ -150,6 +155,11 @@ def show_commands(options: Mapping[str, str]) -> None:
 def unknown_command(name: str) -> Failure:
     """Return the failure for a command that there is not."""
     return Failure(UNKNOWN_COMMAND, f"The command kdb {name} is not known\n")
+
+
+def end_of_line() -> str:
+    """Return what ends a line that libelektra does not end: on a terminal, so that it is one."""
+    return "\n" if os.isatty(2) else ""
 
 
 def say(text: str) -> None:

@@ -29,10 +29,11 @@ _VALUES = {
     "FORMAT": ("dump", "json"),
     "PLUGIN": ("dbus", "dump", "resolver", "sync"),
     "RESOLVER": ("resolver",),
+    "STRATEGY": ("cut", "import", "ours", "preserve", "theirs"),
     "WHEN": ("always", "auto", "never"),
 }
 _KEYS = ("BEGUN", "DESTINATION", "MOUNTPOINT", "NAME", "SOURCE")
-_PATHS = ("FILE", "PATH")
+_PATHS = ("BACKUP", "FILE", "PATH")
 _OPTION_GROUP = re.compile(r"\[-[^\]]*\]")
 _ARGUMENT = re.compile(r"[A-Z]+(?:\.\.\.)?")
 # About what a line has room for.

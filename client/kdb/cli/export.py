@@ -17,7 +17,8 @@ DESCRIPTION = r"""
 Writes the key SOURCE and all keys below it, as they are at one moment, to standard output or to
 FILE. The formats are dump, libelektra's own, and json. Both hold all there is, and kdb import
 reads it back. Of a cascading name, one that begins with a slash, all namespaces are written, each
-name with its namespace.
+name with its namespace, which is for people to read: to bring all namespaces back there are kdb
+backup and kdb restore. At most 64 MiB are written; what is larger is exported in parts.
 
 In JSON the keys below a key are an object, by the last part of their names. A value is a string,
 or as its metadata "type" and "array" say a number, true, false or an array. A key with other

@@ -21,7 +21,7 @@ def read_file(path: str) -> bytes:
     """Return what a file holds; ``-`` is standard input. Raises ResourceError."""
     shown = STANDARD_INPUT if path == "-" else path
     try:
-        fd = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = 0 if path == "-" else os.open(_bytes(path), os.O_RDONLY | os.O_CLOEXEC)
         try:
             pieces = []
             while piece := os.read(fd, _PIECE_BYTES):
@@ -41,17 +41,23 @@ def write_file(path: str, chunks: Iterable[bytes], *, private: bool = False) -> 
     What is no regular file (a pipe, a terminal) is written to as it is. Raises ResourceError.
     """
     try:
+        local = os.fsdecode(_bytes(path))
         try:
-            found = os.stat(path)
+            found = os.stat(local)
         except FileNotFoundError:
             found = None
         if found is None or stat.S_ISREG(found.st_mode):
-            _replace(os.path.realpath(path), chunks, found, private=private)
+            _replace(os.path.realpath(local), chunks, found, private=private)
         else:
-            with open(path, "wb") as stream:
+            with open(local, "wb") as stream:
                 stream.writelines(chunks)
     except (OSError, ValueError) as error:
         raise _refused(path, "written", error) from None
+
+
+def _bytes(path: str) -> bytes:
+    """Return a path as the kernel has it: arguments are UTF-8 here, whatever the locale is."""
+    return path.encode("utf-8", "surrogateescape")
 
 
 def _replace(

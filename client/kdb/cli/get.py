@@ -9,6 +9,7 @@ from kdb.cli.command import (
     bus_for,
     canonical,
     checked,
+    end_of_line,
     found_key,
     say,
     tell,
@@ -55,7 +56,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     key = found_key(bus, name)
     if key is None:
         say("" if "j" in options else end)
-        raise Failure(NOT_FOUND, f"Did not find key '{canonical(name)}'")
+        raise Failure(NOT_FOUND, f"Did not find key '{canonical(name)}'{end_of_line()}")
     if "j" in options:
         from kdb.cli import as_json
 

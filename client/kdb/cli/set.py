@@ -30,8 +30,8 @@ OPTIONS = {
     "quiet": ("q", "say nothing where all went well"),
 }
 DESCRIPTION = """
-Sets the key NAME to the string VALUE, and makes the key where there is none. Its metadata stay.
-When the command ends, the value is on the disk.
+Sets the key NAME to the string VALUE, and makes the key where there is none. Its metadata stay,
+but for "binary", since it is a string now. When the command ends, the value is on the disk.
 
 A cascading name, one that begins with a slash, stands for the key that kdb get finds; where
 there is none, nothing is written and the exit code is 12.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdb.cli import listing
 from kdb.cli.bus import CallError
-from kdb.cli.command import kind_of
+from kdb.cli.command import found_key, kind_of
 from kdb.model import content, names
 from kdb.model.lookup import Found, Step, lookup
 from kdb.model.names import Namespace
@@ -34,21 +34,23 @@ def search(bus: Bus, name: str) -> str:
 
 def _get(bus: Bus, name: bytes) -> Content | None:
     try:
-        _, value, meta, revision = bus.call("Get", "s", names.escape(name))
+        key = found_key(bus, names.escape(name))
     except CallError as error:
         # Some namespaces hold nothing that can be asked for.
-        if kind_of(error) in ("KeyNotFound", "Interface", "InvalidName"):
+        if kind_of(error) in ("Interface", "InvalidName"):
             return None
         raise
+    if key is None:
+        return None
+    _, value, meta, revision = key
     text = value if "binary" in meta else value.decode("utf-8", "surrogateescape")
     return content.make(text, meta)._replace(revision=revision)
 
 
 def _cascade(steps: list[Step], wanted: bytes, found: Found | None) -> list[str]:
     lines = [_step(steps[0]) + ", options: KDB_O_CALLBACK"]
-    if steps[0].found:
-        if found is not None and found.name[0] == Namespace.DEFAULT:
-            lines.append("The key was not found in any other namespace, taking the default")
+    if steps[0].found and found is not None and found.name[0] == Namespace.DEFAULT:
+        lines.append("The key was not found in any other namespace, taking the default")
         return lines
     lines += [f"    {_step(step)}" for step in steps[1:] if step.name != wanted]
     if found is None:
