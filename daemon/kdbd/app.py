@@ -15,6 +15,7 @@ from kdb.model.content import Content
 from kdb.model.errors import KDBError, ResourceError
 from kdb.model.names import Namespace, namespace
 from kdb.protocol import BUS_NAME
+from kdbd.allocator import give_back_large_values
 from kdbd.announcer import Announcer
 from kdbd.bus.context import Context
 from kdbd.bus.dispatch import Dispatcher
@@ -33,21 +34,24 @@ from kdbd.store.journal import Journal
 from kdbd.store.locations import DEFAULT_FILE, nearest_directory
 from kdbd.store.ownership import LOCK_FILE, Ownership
 from kdbd.store.persist import Persistence
+from kdbd.store.refusal import is_damage, refusal
 from kdbd.stores import Stores
 from kdbd.worker import Worker
 
 __all__ = ["App"]
 
 JOURNAL_FILE = "journal.sqlite"
-# Commits deleted in one step of trimming: a few milliseconds of the writer's time.
-_TRIM_COMMITS = 200
+# Changes deleted in one step of trimming: a few milliseconds of the writer's time. Where the
+# history is too large, a step takes turns with each batch, which mostly brings less than that.
+_TRIM_CHANGES = 256
 _TRIM_PAUSE_S = 0.1
+# Trimming goes on until so much of the bound is free again, so that not every batch begins it anew.
+_TRIM_FREE = 1 / 16
 # systemd waits 90 s for a service to end; commits on their way take a second at most.
 _FINISH_S = 5.0
 # Calls that waited for something when the end began may still be stored while files are written.
 _FINISH_ROUNDS = 5
 _TRIM_EVERY_S = 3600.0
-_TRIM_AFTER_CHANGES = 10_000
 # A directory whose last handle closed, but with commits or files still on their way.
 _RETIRE_AGAIN_S = 1.0
 
@@ -82,10 +86,10 @@ class App:
         self._retiring = asyncio.Event()
         self._finishing = False
         self._trimming = asyncio.Event()
-        self._untrimmed = 0
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; raise KDBError where it cannot begin."""
+        give_back_large_values()
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self._stopping.set)
@@ -101,6 +105,8 @@ class App:
             self._journal = self._open_journal(path)
             self._reader = JournalReader(path)
         except sqlite3.Error as error:
+            if is_damage(error):
+                raise refusal(error, path) from error
             raise ResourceError(f"The journal {path} cannot be used: {error}") from error
         self._worker = self._make_worker("kdbd-writer")
         self._unhurried = self._make_worker("kdbd-unhurried")
@@ -133,7 +139,9 @@ class App:
     async def _compose(self, tasks: asyncio.TaskGroup) -> None:
         configuration, log = self._configuration, self._log
         persistence = Persistence(self._disk, self._journal)
-        self._stores = Stores(configuration.locations, persistence, self._worker, log)
+        self._stores = Stores(
+            configuration.locations, persistence, self._worker, self._unhurried, log
+        )
         self._database = await self._stores.open()
         self._pipeline = Pipeline(
             self._database,
@@ -155,6 +163,7 @@ class App:
             log,
             clock=self._clock,
         )
+        self._stores.flush = self._rewriter.flush
         self._transport = self._make_transport(
             address=configuration.address,
             bus=configuration.bus,
@@ -193,7 +202,7 @@ class App:
             self._pipeline.announced = self._journal.announced()
             unannounced = self._unannounced()
         except sqlite3.Error as error:
-            raise ResourceError(f"The journal cannot be read: {error}") from error
+            raise refusal(error, self._journal.path) from error
         for file in list(self._stores.files.values()):
             try:
                 await self._stores.edits.refresh(file, self._pipeline)
@@ -262,15 +271,17 @@ class App:
     def _announce(self, commits: Sequence[Commit]) -> None:
         self._announcer.announce(commits)
         self._rewriter.notice()
-        changes = sum(len(commit.changes) for commit in commits)
-        self._garbage.changed(changes)
-        self._untrimmed += changes
-        if self._untrimmed >= _TRIM_AFTER_CHANGES:
-            self._untrimmed = 0
-            self._trimming.set()
+        self._garbage.changed(sum(len(commit.changes) for commit in commits))
 
     def _announced(self, revision: int) -> None:
         self._pipeline.announced = revision
+        # What is not announced yet cannot be trimmed, so it is looked at here.
+        if self._history_too_large:
+            self._trimming.set()
+
+    @property
+    def _history_too_large(self) -> bool:
+        return self._journal.history_bytes > self._configuration.history_bytes
 
     def _vanished(self, sender: str) -> None:
         self._service.handling.vanished(sender)
@@ -321,22 +332,29 @@ class App:
     # In the background
 
     async def _trim(self) -> None:
-        """Keep the history within its bounds: looked at hourly, and after much was written."""
+        """Keep the history within its bounds: looked at hourly, and where it grew too large."""
         configuration = self._configuration
+        keep_bytes = int(configuration.history_bytes * (1 - _TRIM_FREE))
+        trimmed = False
         while True:
+            self._trimming.clear()
+            hurried = self._history_too_large
             try:
                 more = await self._worker.run(
                     self._journal.trim,
-                    keep_bytes=configuration.history_bytes,
+                    keep_bytes=keep_bytes,
                     keep_since=time() - configuration.history_s,
-                    limit=_TRIM_COMMITS,
+                    limit=_TRIM_CHANGES,
+                    announced=self._pipeline.announced,
                 )
             except sqlite3.Error as error:
                 self._log.error("journal.refused", reason=str(error))
                 more = False
-            if more:
+            if trimmed and not more:
                 self._log.info("history.trimmed")
-            self._trimming.clear()
+            trimmed = more
+            if more and hurried:
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TRIM_PAUSE_S if more else _TRIM_EVERY_S):
                     await self._trimming.wait()

@@ -28,6 +28,7 @@ from kdbd.files import BackendFile
 from kdbd.store.disk import Disk, FileStat
 from kdbd.store.journal import BackendRow, Journal
 from kdbd.store.persist import Persistence, digest_of
+from kdbd.store.refusal import refusal
 from kdbd.worker import Worker
 
 __all__ = ["Damaged", "Edits", "Found", "Merging", "lacking", "unreadable"]
@@ -86,10 +87,7 @@ class Edits:
         try:
             return await self._worker.run(function, *args, **kwargs)
         except sqlite3.Error as error:
-            raise ResourceError(
-                f"The journal refused: {error}. Make room, then try again",
-                configfile=self._journal.path,
-            ) from error
+            raise refusal(error, self._journal.path) from error
 
     def reading(self, begins: bool) -> None:
         """Look at each file once until this ends: all these calls were sent before that look."""
@@ -181,6 +179,7 @@ class Edits:
 
     def _taken_in(self, file: BackendFile, found: Found) -> None:
         file.stat = found.stat
+        file.judge_size(found.stat)
         file.retry_at = None
         if not isinstance(file.backend.damage, InstallationError):
             file.backend.damage = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kdb.formats import dump
@@ -21,6 +21,8 @@ __all__ = ["SYNCHRONOUS_BYTES", "UNKNOWN", "BackendFile"]
 
 # A mountpoint's file up to this size is written before the reply: about 5,000 keys, 5 ms.
 SYNCHRONOUS_BYTES = 256 * 1024
+# As many as fit, where each takes what its record takes at least.
+_SYNCHRONOUS_KEYS = SYNCHRONOUS_BYTES // len(b"$key string 0 0\n\n\n")
 
 # No file has this state: what was never looked at differs from it.
 UNKNOWN = FileStat(-1, -1, -1, -1, -1)
@@ -87,13 +89,32 @@ class BackendFile:
 
     def chunks(self) -> list[bytes]:
         """Answer the file as after all prepared commits; nothing where no key is left."""
+        return list(self._formatted())
+
+    def small_chunks(self) -> list[bytes] | None:
+        """Answer ``chunks``, or None where these are too many to be written before the reply."""
+        if len(self.backend.tree) > _SYNCHRONOUS_KEYS:
+            return None
+        chunks = []
+        size = 0
+        for chunk in self._formatted():
+            size += len(chunk)
+            if size > SYNCHRONOUS_BYTES:
+                return None
+            chunks.append(chunk)
+        return chunks
+
+    def _formatted(self) -> Iterator[bytes]:
         backend = self.backend
-        entries = [
-            (name, content)
-            for name in backend.future_names(backend.mountpoint, backend.end)
-            if (content := backend.future(name)) is not None
-        ]
-        return list(dump.write(backend.mountpoint, entries)) if entries else []
+        names = backend.future_names(backend.mountpoint, backend.end)
+        entries = (
+            (name, content) for name in names if (content := backend.future(name)) is not None
+        )
+        return dump.write(backend.mountpoint, entries) if names else iter(())
+
+    def judge_size(self, stat: FileStat | None) -> None:
+        """See by the size of what lies there whether the file is written before the reply."""
+        self.large = stat is not None and stat.size > SYNCHRONOUS_BYTES
 
     def write(self, chunks: Iterable[bytes], *, revision: int) -> FileWrite:
         """Answer a write of this file."""

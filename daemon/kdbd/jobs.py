@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kdb.model.errors import KDBError
-from kdbd.core.commit import Caller, Commit, Draft, Origin
+from kdbd.core.commit import Caller, Commit, Draft, KeyChange, Origin
 from kdbd.core.requests import Request
 from kdbd.core.view import Mounts
 from kdbd.files import BackendFile
 from kdbd.store.journal import BackendRow
 
-__all__ = ["Flight", "Job", "Outcome"]
+__all__ = ["FLIGHT_BYTES", "Flight", "Job", "Outcome", "flight_bytes"]
+
+# About what is stored at one go. Whoever comes next waits for no more than two of these, of some
+# 100 ms each on a slow disk; only one request that is larger itself takes longer.
+FLIGHT_BYTES = 4 * 1024 * 1024
+# A change costs the journal about as much as so many bytes of a value.
+_CHANGE_BYTES = 1024
 
 
 class Outcome(NamedTuple):
@@ -100,3 +106,17 @@ class Flight:
     jobs: list[Job]
     files: list[BackendFile]
     news: list[BackendFile]
+
+
+def flight_bytes(changes: Sequence[KeyChange]) -> int:
+    """Answer about what changes take of a flight; of many not more than all of it."""
+    size = len(changes) * _CHANGE_BYTES
+    if size >= FLIGHT_BYTES:
+        return FLIGHT_BYTES
+    for change in changes:
+        for content in (change.old, change.new):
+            if content is not None:
+                size += len(content.value)
+                if content.meta:
+                    size += sum(map(len, content.meta.values()))
+    return size

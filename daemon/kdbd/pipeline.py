@@ -2,8 +2,8 @@
 
 Requests are prepared one after the other, each against the state that all before it will have
 made. What is prepared while the writer is busy goes to the disk together, in one transaction
-(group commit). Readers see a commit, its caller is answered, and it is announced, only after that
-transaction returned.
+(group commit), up to a bound; what is beyond that waits, and its senders take turns. Readers see a
+commit, its caller is answered, and it is announced, only after that transaction returned.
 
 A batch that fails never was. Those whose fault it was get their error; the others, and what was
 prepared on top, are prepared anew, in their order. A request that comes to nothing, or to an error,
@@ -19,9 +19,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
-from contextlib import suppress
 from time import monotonic, time
 from typing import Any
 
@@ -30,11 +28,13 @@ from kdbd.core.commit import Caller, Commit, Draft, Origin, Rebuilt, rebuild
 from kdbd.core.database import Database
 from kdbd.core.requests import Request
 from kdbd.core.structure import is_structural
-from kdbd.files import SYNCHRONOUS_BYTES, BackendFile
-from kdbd.jobs import Flight, Job, Outcome
+from kdbd.files import BackendFile
+from kdbd.jobs import FLIGHT_BYTES, Flight, Job, Outcome, flight_bytes
 from kdbd.store.journal import BackendRow
 from kdbd.store.persist import FileEdited, FileRefused, FileWrite, Persistence, Replaced
+from kdbd.store.refusal import refusal
 from kdbd.stores import Stores
+from kdbd.waiting import Waiting
 from kdbd.worker import Worker
 
 __all__ = ["MAX_WAITING", "SLICE_S", "Pipeline"]
@@ -44,6 +44,9 @@ SLICE_S = 0.005
 
 # Requests that wait; each holds its caller's keys. A client has about 100 calls in flight.
 MAX_WAITING = 10_000
+
+# Requests prepared before others go on: about 1 ms.
+_AT_ONCE = 64
 
 
 class Pipeline:
@@ -70,10 +73,11 @@ class Pipeline:
         self._log = log
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._merging: deque[Job] = deque()
-        self._waiting: deque[Job] = deque()
+        self._waiting = Waiting()
+        self._advancing = False
         self._slicing: tuple[Job, Generator[None, None, None]] | None = None
         self._prepared: list[Job] = []
+        self._prepared_bytes = 0
         self._flight: Flight | None = None
         self._alone: Job | None = None
         self._admitting = False
@@ -96,7 +100,7 @@ class Pipeline:
         if len(self._waiting) >= MAX_WAITING:
             raise LimitsExceeded("Too many writes wait to be stored. Try again in a moment")
         job = Job(request, caller, origin, reason, alone, self._loop.create_future())
-        self._waiting.append(job)
+        self._waiting.add(job)
         self._advance()
         return job.future
 
@@ -114,21 +118,23 @@ class Pipeline:
         """
         future = self._loop.create_future()
         job = Job(request, Caller(), "file", "", True, future, note, taken_in)
-        self._merging.append(job)
+        self._waiting.add(job)
         self._advance()
         return future
 
     async def settled(self) -> None:
         """Wait until everything that was asked for so far is durable, or refused."""
-        with suppress(KDBError):
-            await self.submit(lambda _: Draft([]), Caller())
+        jobs = [*self._waiting, *self._prepared, *(self._flight.jobs if self._flight else ())]
+        jobs += [self._slicing[0]] if self._slicing else []
+        jobs += [self._alone] if self._alone else []
+        if jobs:
+            await asyncio.wait([job.future for job in jobs])
 
     @property
     def idle(self) -> bool:
         """Tell whether nothing is on its way."""
         return not (
-            self._merging
-            or self._waiting
+            next(iter(self._waiting), None)
             or self._slicing
             or self._prepared
             or self._flight
@@ -141,29 +147,49 @@ class Pipeline:
     def _advance(self) -> None:
         if self._flight is None and not any(job.commit for job in self._prepared):
             # What these were resting on is durable now.
-            jobs, self._prepared = self._prepared, []
-            for job in jobs:
+            for job in self._take_prepared():
                 job.answer()
-        while self._slicing is None and self._alone is None:
+        for _ in range(_AT_ONCE):
             following = self._next()
             if following is None:
                 break
             if not following.future.cancelled():
                 self._slicing = (following, self._prepare(following))
                 self._run_slice()
+        else:
+            self._advance_soon()
         if self._prepared and self._flight is None and not self._boarding:
             # All that one read of the bus brings goes in one transaction.
             self._boarding = True
             self._loop.call_soon(self._take_off)
 
+    def _advance_soon(self) -> None:
+        if not self._advancing:
+            self._advancing = True
+            self._loop.call_soon(self._advance_further)
+
+    def _advance_further(self) -> None:
+        self._advancing = False
+        self._advance()
+
     def _next(self) -> Job | None:
         """Take the job that is to be prepared now, if there is one."""
-        queue = self._merging or self._waiting
-        if not queue or (self._refreshing and not self._merging):
+        if self._slicing is not None or self._alone is not None:
             return None
-        if queue[0].alone and self._resting:
+        if self._prepared_bytes >= FLIGHT_BYTES:
             return None
-        return queue.popleft()
+        job = self._waiting.first()
+        if job is None or (self._refreshing and job.note is None):
+            return None
+        if job.alone and self._resting:
+            return None
+        self._waiting.take()
+        return job
+
+    def _take_prepared(self) -> list[Job]:
+        jobs, self._prepared = self._prepared, []
+        self._prepared_bytes = 0
+        return jobs
 
     @property
     def _resting(self) -> bool:
@@ -211,7 +237,10 @@ class Pipeline:
         structural = is_structural(draft.changes)
         if structural and not job.alone:
             job.alone = True
-            self._waiting.appendleft(job)
+            if self._waiting.hold(job):
+                self._tasks.create_task(self._get_ready(job, draft))
+            else:
+                self._waiting.put_back([job])
             return
         self._admitting = True
         try:
@@ -224,6 +253,17 @@ class Pipeline:
             self._tasks.create_task(self._restructure(job))
         else:
             self._prepared.append(job)
+            self._prepared_bytes += flight_bytes(draft.changes)
+
+    async def _get_ready(self, job: Job, draft: Draft) -> None:
+        """Do beside the others what a job that runs alone would else keep them waiting for."""
+        try:
+            await self._stores.get_ready(draft.changes)
+        except Exception:  # noqa: BLE001  # the boundary: the job itself meets what is wrong
+            self._log.exception("request.failed")
+        job.future.add_done_callback(lambda _: self._stores.forget_read())
+        self._waiting.let_go(job)
+        self._advance()
 
     async def _restructure(self, job: Job) -> None:
         """Complete a commit that changes what is mounted, then send it on its way."""
@@ -260,7 +300,7 @@ class Pipeline:
             self._anew([])
             self._advance()
             return
-        jobs, self._prepared = self._prepared, []
+        jobs = self._take_prepared()
         commits = [job.commit for job in jobs if job.commit is not None]
         rows = [job.row for job in jobs if job.row is not None]
         files, writes = self._writes(commits, {row.identity for row in rows})
@@ -275,6 +315,9 @@ class Pipeline:
         self._flight = Flight(jobs, files, news)
         landing = self._worker.run(self._persist, commits, writes, rows)
         landing.add_done_callback(self._landed)
+        if self._waiting:
+            # Meanwhile the next ones are prepared.
+            self._advance_soon()
 
     def _persist(
         self, commits: list[Commit], writes: list[FileWrite], rows: list[BackendRow]
@@ -302,8 +345,8 @@ class Pipeline:
             file = self._stores.files.get(identity)
             if file is None or identity in merged or not (file.synchronous and file.writable):
                 continue
-            chunks = file.chunks()
-            if sum(map(len, chunks)) > SYNCHRONOUS_BYTES:
+            chunks = file.small_chunks()
+            if chunks is None:
                 file.large = True
                 continue
             file.in_batch = True
@@ -357,8 +400,7 @@ class Pipeline:
         error: KDBError
         if isinstance(failure, sqlite3.Error):
             self._log.error("journal.refused", reason=str(failure))
-            reason = f"The journal refused: {failure}. Nothing was stored; make room, try again"
-            error = ResourceError(reason, configfile=self._persistence.journal.path)
+            error = refusal(failure, self._persistence.journal.path)
         else:
             self._log.error("batch.failed", exc_info=failure)
             error = InternalError("kdbd failed to store this; its log tells more")
@@ -372,8 +414,7 @@ class Pipeline:
 
     def _anew(self, jobs: list[Job]) -> None:
         """Prepare these jobs, and all that were prepared on top, once more."""
-        again = [*jobs, *self._prepared]
-        self._prepared = []
+        again = [*jobs, *self._take_prepared()]
         self._alone = None
         if self._slicing is not None:
             again.append(self._slicing[0])
@@ -382,8 +423,7 @@ class Pipeline:
         self._database.forget()
         for job in again:
             job.reset()
-        self._merging.extendleft(job for job in reversed(again) if job.note is not None)
-        self._waiting.extendleft(job for job in reversed(again) if job.note is None)
+        self._waiting.put_back(again)
 
     async def _refresh(self, identity: int, concerned: list[Job]) -> None:
         """Merge an edited file before the batch that was to replace it goes on.

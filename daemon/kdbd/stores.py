@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from time import time
 from typing import Any, ParamSpec, TypeVar
@@ -34,13 +35,13 @@ from kdb.model.names import (
 )
 from kdbd.constants import built_in
 from kdbd.core.backend import Backend
-from kdbd.core.commit import Commit
+from kdbd.core.commit import Commit, KeyChange
 from kdbd.core.database import Database
 from kdbd.core.merge import same
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declared
 from kdbd.core.structure import complete, specs_after
 from kdbd.core.view import Mounts, View, root_name
-from kdbd.edits import Damaged, Edits, lacking, unreadable
+from kdbd.edits import Damaged, Edits, Found, lacking, unreadable
 from kdbd.files import BackendFile
 from kdbd.store.journal import BackendRow, Journal
 from kdbd.store.locations import DEFAULT_FILE, ELEKTRA_FILE, Locations
@@ -59,7 +60,12 @@ class Stores:
     """All backends and their files, on the loop's side."""
 
     def __init__(
-        self, locations: Locations, persistence: Persistence, worker: Worker, log: Any
+        self,
+        locations: Locations,
+        persistence: Persistence,
+        worker: Worker,
+        unhurried: Worker,
+        log: Any,
     ) -> None:
         self.locations = locations
         self.files: dict[int, BackendFile] = {}
@@ -68,6 +74,7 @@ class Stores:
         self._persistence = persistence
         self._journal: Journal = persistence.journal
         self._worker = worker
+        self._unhurried = unhurried
         self._log = log
         self._rows: dict[tuple[bytes, str, str], BackendRow] = {}
         self._defaults: dict[Namespace, BackendFile] = {}
@@ -76,6 +83,10 @@ class Stores:
         # What a directory's .dir may hold, any of which makes it one that has the file.
         self.directory_files: Sequence[str] = (DEFAULT_FILE,)
         self.database: Database
+        # Writes files that lack something; tells whether they are whole.
+        self.flush: Callable[[Iterable[BackendFile]], Awaitable[bool]]
+        # Of mountpoints that are about to come, what their files were found to hold.
+        self._read_before: dict[tuple[bytes, str], Found] = {}
         # Held while what is mounted changes, or a directory comes or goes.
         self.changing = asyncio.Lock()
 
@@ -122,7 +133,7 @@ class Stores:
         self._rows[mountpoint, directory, path] = row
         backend = Backend(row.identity, mountpoint, directory)
         keys, unwritten = await self._ask(self._read_journal, row)
-        backend.tree = SortedDict(keys)
+        backend.tree = keys
         unwritten = lacking(backend, unwritten)
         file = BackendFile(backend, row, default, writable=True, unwritten=unwritten, news=True)
         self._judge(file)
@@ -156,11 +167,8 @@ class Stores:
 
     def _read_journal(
         self, row: BackendRow
-    ) -> tuple[list[tuple[bytes, Content]], dict[bytes, Content | None]]:
-        return (
-            list(self._journal.keys(row.identity)),
-            self._journal.unwritten(row),
-        )
+    ) -> tuple[SortedDict[bytes, Content], dict[bytes, Content | None]]:
+        return SortedDict(self._journal.keys(row.identity)), self._journal.unwritten(row)
 
     # Mountpoints
 
@@ -266,11 +274,12 @@ class Stores:
         empty = replace(
             file.row, digest=b"", next_digest=None, next_written=None, next_temporary=None, held={}
         )
-        keys: Mapping[bytes, Content] = {}
+        file.backend.tree = SortedDict()
         digest = b""
         try:
-            found = await self._worker.run(self.edits.read, empty, file.backend.mountpoint)
-            file.stat, digest, keys = found.stat, found.digest, found.keys or {}
+            found, tree = await self._unhurried.run(self._read_new, empty, file.backend, revision)
+            file.stat, digest, file.backend.tree = found.stat, found.digest, tree
+            file.judge_size(found.stat)
         except OSError as error:
             if strict:
                 raise ResourceError(unreadable(file, error), configfile=file.path) from error
@@ -279,13 +288,57 @@ class Stores:
             if strict:
                 raise damaged.error from None
             self.edits.damage(file, damaged.stat, damaged.error)
-        file.backend.tree = SortedDict(
-            (name, content._replace(revision=revision)) for name, content in keys.items()
-        )
         file.unwritten = {}
         # The commit itself may change some of these keys.
         file.row = replace(empty, digest=digest, written=revision - 1)
         file.news = True
+
+    def _read_new(
+        self, row: BackendRow, backend: Backend, revision: int
+    ) -> tuple[Found, SortedDict[bytes, Content]]:
+        """Read the file of a backend that is to come, beside the writer; as ``Edits.read``."""
+        found = self._read_before.get((backend.mountpoint, row.path))
+        if found is None or found.stat != self._persistence.disk.stat(row.path):
+            found = self.edits.read(row, backend.mountpoint)
+        keys = found.keys or {}
+        return found, SortedDict(
+            {name: content._replace(revision=revision) for name, content in keys.items()}
+        )
+
+    async def get_ready(self, changes: Sequence[KeyChange]) -> None:
+        """Read the files of mountpoints that are about to come, and write those that are to go.
+
+        So that the commit itself, which all others wait for, need not. What fails here, fails there
+        again, or is done there.
+        """
+        try:
+            specs, _ = declared(specs_after(self.database.view, changes))
+            places = [
+                (in_namespace(spec.unescaped, which), self.locations.file(which, spec.path))
+                for spec in specs
+                for which in spec.namespaces
+                if which is not Namespace.DIR and spec.error is None
+            ]
+        except KDBError:
+            return
+        known = {(file.backend.mountpoint, file.path) for file in self.files.values()}
+        for mountpoint, path in places:
+            if (mountpoint, path) not in known:
+                row = BackendRow(0, mountpoint, "", path)
+                with suppress(OSError, Damaged):
+                    found = await self._unhurried.run(self.edits.read, row, mountpoint)
+                    self._read_before[mountpoint, path] = found
+        staying = set(places)
+        await self.flush(
+            file
+            for file in list(self.files.values())
+            if not (file.default or file is self._elektra or file.backend.directory)
+            and (file.backend.mountpoint, file.path) not in staying
+        )
+
+    def forget_read(self) -> None:
+        """Forget what was read for mountpoints to come."""
+        self._read_before.clear()
 
     async def structure(self, commit: Commit) -> tuple[dict[str, Mounts], dict[int, BackendFile]]:
         """Complete a commit that changes what is mounted; answer the roots and files after it.
@@ -310,8 +363,11 @@ class Stores:
             specs, directories, loaded, revision=commit.revision, strict=commit.origin != "file"
         )
         permanent = frozenset(file.row.identity for file in self.files.values() if file.default)
-        complete(commit, self.database.roots, roots, permanent)
-        self.database.readmit(commit)
+        # Nothing else changes meanwhile, so that slices see one state.
+        for _ in complete(commit, self.database.roots, roots, permanent):
+            await asyncio.sleep(0)
+        for _ in self.database.readmit(commit):
+            await asyncio.sleep(0)
         assert commit.structure is not None
         for backend in commit.structure.unmounted:
             await self._settle(self.files[backend.identity])
@@ -324,7 +380,8 @@ class Stores:
                 return
             if file.backend.damage is not None:
                 raise file.backend.damage
-            write = file.write(file.chunks(), revision=self.database.revision)
+            chunks = await self._unhurried.run(file.chunks)
+            write = file.write(chunks, revision=self.database.revision)
             name = escape(file.backend.mountpoint)
             try:
                 row = await self._worker.run(self._persistence.stage, write)
@@ -380,8 +437,7 @@ class Stores:
         for row in self._rows.values():
             if row.directory and row.directory not in behind:
                 keys, unwritten = await self._ask(self._read_journal, row)
-                present = dict(keys)
-                if any(not same(held, present.get(name)) for name, held in unwritten.items()):
+                if any(not same(held, keys.get(name)) for name, held in unwritten.items()):
                     behind.add(row.directory)
         return sorted(behind)
 

@@ -46,6 +46,8 @@ class Worker:
     def _work(self) -> None:
         while (work := self._queue.get()) is not None:
             work()
+            # Else what it was about, maybe a whole file, would stay until the next call.
+            del work
 
 
 def _finish(future: asyncio.Future[T], result: T) -> None:

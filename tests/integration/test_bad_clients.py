@@ -235,6 +235,31 @@ def test_too_many_calls_in_flight_are_refused(kdbd: DaemonProcess, witness: Call
         assert refused <= {"org.libelektra.KDB1.Error.LimitsExceeded"}
 
 
+def test_a_client_that_sends_large_values_waits_for_itself(
+    kdbd: DaemonProcess, witness: Caller
+) -> None:
+    """What others store is stored between one client's large values, not after all of them."""
+    large, count = "v" * MIB, 28
+    with Caller(kdbd.bus.address) as client, Caller(kdbd.bus.address) as other:
+        client.call("SetString", "ss", "user:/large", "")
+        (before,) = other.call("SetString", "ss", "user:/small", "0")
+        for number in range(count):
+            message = client.message("SetString", "ss", f"user:/large/{number}", large)
+            client.connection.send(message)
+        (small,) = other.call("SetString", "ss", "user:/small", "1")
+        assert small < before + count - 4
+        revisions = []
+        while len(revisions) < count:
+            reply = client.connection.receive(timeout=WAIT_S)
+            if reply.header.message_type is MessageType.method_return:
+                revisions += reply.body
+        # Its own come in their order.
+        assert revisions == sorted(revisions)
+        assert set(range(before + 1, before + count + 2)) == {*revisions, small}
+    for number in range(count):
+        assert witness.call("GetString", "s", f"user:/large/{number}") == (large,)
+
+
 # Never reading
 
 

@@ -353,6 +353,52 @@ def test_the_disk_is_full_before_the_first_start(
     assert line == f"kdbd: The journal {journal} cannot be used: database or disk is full"
 
 
+# A damaged journal
+
+
+def overwrite(journal: Path, at: int) -> None:
+    data = bytearray(journal.read_bytes())
+    data[at:] = os.urandom(len(data) - at)
+    journal.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [(0, "file is not a database"), (4096, "database disk image is malformed")],
+    ids=["header", "pages"],
+)
+def test_a_damaged_journal_is_told_from_a_full_disk_and_left_as_it_is(
+    kdbd: DaemonProcess, at: int, reason: str
+) -> None:
+    with Caller(kdbd.bus.address) as caller:
+        caller.call("SetString", "ss", "user:/a", "1")
+        caller.call("Mount", "ssa{ss}", "user:/m", "m.ecf", {})
+        caller.call("SetString", "ss", "user:/m/x", "2")
+    assert kdbd.stop() == 0
+    journal = kdbd.state / "journal.sqlite"
+    overwrite(journal, at)
+    before = journal.read_bytes()
+    files = {path: path.read_bytes() for path in kdbd.user.glob("*.ecf")}
+    kdbd.start(ready=False)
+    assert kdbd.wait() == 1
+    (line,) = [each["text"] for each in kdbd.events if each["event"] == "raw"]
+    assert line == (
+        f"kdbd: The journal {journal} is damaged: {reason}. Nothing was stored. While kdbd is"
+        " stopped, move this file away, with its -wal and -shm, then start kdbd: it makes a new one"
+        " of the configuration files. Lost are the history, and changes that the files do not hold"
+        " yet: mostly those of the last seconds"
+    )
+    assert journal.read_bytes() == before
+    assert {path: path.read_bytes() for path in kdbd.user.glob("*.ecf")} == files
+    # As advised
+    for path in kdbd.state.glob("journal.sqlite*"):
+        path.rename(path.with_name(f"damaged-{path.name}"))
+    kdbd.start()
+    with Caller(kdbd.bus.address) as caller:
+        assert caller.call("GetString", "s", "user:/a") == ("1",)
+        assert caller.call("GetString", "s", "user:/m/x") == ("2",)
+
+
 # A read-only store
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -92,16 +93,46 @@ def test_a_revision_older_than_the_history_is_an_error_of_its_own(
     with running as kdbd, Caller(bus) as caller:
         for number in range(24):
             caller.call("SetString", "ss", "user:/large", f"{number}" * 50_000)
-        caller.call("Sync", "")
         last = caller.call("Changes", "tsu", 23, "user:/", 0)
         assert last == ([(24, "changed", "user:/large")], False, 24)
-        # Trimming is looked at at the start, and then after much was written.
-        kdbd.restart()
         kdbd.wait_for_event("history.trimmed")
         name, text = caller.call("Changes", "tsu", 0, "user:/", 0)
         assert name == HISTORY_LOST
         assert text.startswith("The history after revision 0 is no longer kept. Read the keys")
         assert caller.call("GetString", "s", "user:/large") == ("23" * 50_000,)
+
+
+def test_the_history_stays_within_its_bound_and_a_damaged_file_lacks_nothing_by_it(
+    bus: PrivateBus, tmp_path: Path
+) -> None:
+    def history_bytes() -> int:
+        connection = sqlite3.connect(kdbd.state / "journal.sqlite")
+        (row,) = connection.execute("SELECT history_bytes FROM state").fetchall()
+        connection.close()
+        return int(row[0])
+
+    running = DaemonProcess(bus, tmp_path, options=["--history-mib=1"])
+    with running as kdbd, Caller(bus) as caller:
+        file = kdbd.user / "default.ecf"
+        caller.call("SetString", "ss", "user:/a", "1")
+        caller.call("Sync", "")
+        before = file.read_bytes()
+        caller.call("SetString", "ss", "user:/a", "2")
+        file.write_bytes(b"garbage")
+        name, _ = caller.call("GetString", "s", "user:/a")
+        assert name == "org.libelektra.KDB1.Error.Syntactic"
+        for number in range(1_000):
+            caller.call("SetString", "ss", "system:/b", f"{number}" * 1_000)
+        kdbd.wait_for_event("history.trimmed")
+        assert caller.call("Changes", "tsu", 2, "user:/", 0)[0] == HISTORY_LOST
+        kdbd.kill()
+        assert history_bytes() <= 2**20
+        # What the file lacked is known still.
+        file.write_bytes(before)
+        kdbd.start()
+        assert caller.call("GetString", "s", "user:/a") == ("2",)
+        caller.call("Sync", "")
+        assert file.read_bytes() == before.replace(b"\n1\n", b"\n2\n")
 
 
 def test_a_revision_that_is_not_there_yet_is_of_another_store(caller: Caller) -> None:

@@ -542,8 +542,8 @@ def remounted(before, after, defaults, changes):
         database.load_directory(directory, before[f"dir:/{directory}"])
     seen = {root: shown(mounts) for root, mounts in before.items()}
     commit = finished(database.admit(Draft(list(changes)), Caller()))
-    complete(commit, before, after, defaults)
-    database.readmit(commit)
+    list(complete(commit, before, after, defaults))
+    list(database.readmit(commit))
     assert {root: shown(mounts) for root, mounts in before.items()} == seen
     database.apply([commit])
     database.remount(after)

@@ -79,9 +79,11 @@ class SimulatedJournal(Journal):
         _end(self._pass("shrink"))
         super().shrink()
 
-    def trim(self, *, keep_bytes: int, keep_since: float, limit: int) -> bool:
+    def trim(self, *, keep_bytes: int, keep_since: float, limit: int, announced: int = 0) -> bool:
         crash = self._pass("trim")
-        more = super().trim(keep_bytes=keep_bytes, keep_since=keep_since, limit=limit)
+        more = super().trim(
+            keep_bytes=keep_bytes, keep_since=keep_since, limit=limit, announced=announced
+        )
         _end(crash)
         return more
 

@@ -219,7 +219,7 @@ class World:
         self._group.clear()
         troubles = self.troubles
         configuration = Configuration(
-            "session", None, self.locations, "json", "info", 8_192, 90 * 86_400.0
+            "session", None, self.locations, "json", "info", 2_048, 90 * 86_400.0
         )
         self.app = App(
             configuration,

@@ -147,6 +147,8 @@ class Calls:
         finally:
             self._apart_bytes -= size
         call.body.extend(body)
+        # The answer may take long, and this holds it all once more.
+        del frame, body
         pending = self._dispatch(call)
         if pending is not None:
             await pending

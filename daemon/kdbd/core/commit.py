@@ -123,8 +123,10 @@ def rebuild(commits: Sequence[Commit]) -> Rebuilt:
         return {}
     by_backend: dict[Backend, list[tuple[bytes, Content | None]]] = {}
     for commit in commits:
+        mounted = () if commit.structure is None else commit.structure.mounted
         for change in commit.changes:
-            if change.stored:
+            shown = change.new is not None and change.backend not in mounted
+            if change.stored or shown:
                 by_backend.setdefault(change.backend, []).append((change.name, change.new))
     return {
         backend: backend.rebuild(changes)

@@ -100,11 +100,13 @@ class Database:
                 yield
         return Commit(self.prepared, draft.changes, caller, origin, reason)
 
-    def readmit(self, commit: Commit) -> None:
+    def readmit(self, commit: Commit) -> Generator[None, None, None]:
         """Prepare a commit again, which runs alone, after its changes became others."""
         self.forget()
         self.prepared = commit.revision
-        for change in commit.changes:
+        for count, change in enumerate(commit.changes, start=1):
+            if count % SLICE_KEYS == 0:
+                yield
             if change.stored:
                 change.backend.prepare(change.name, change.new, commit.revision)
                 self._ahead.add(change.backend)
@@ -118,9 +120,12 @@ class Database:
             backend.tree = tree
         for commit in commits:
             assert commit.revision == self.revision + 1
+            # These hold their keys as after the commit (see ``structure.complete``).
+            mounted = () if commit.structure is None else commit.structure.mounted
             for change in commit.changes:
                 if not change.stored:
-                    change.show()
+                    if change.backend not in rebuilt and change.backend not in mounted:
+                        change.show()
                 elif change.backend in rebuilt:
                     change.backend.settle(change.name, commit.revision)
                 else:

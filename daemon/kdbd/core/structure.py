@@ -8,7 +8,7 @@ completed here after its draft, with the new backends' files already read, and r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 from kdb.model.content import Content
 from kdb.model.errors import InterfaceError, KeyNotFound
@@ -17,7 +17,7 @@ from kdbd.core.backend import Backend
 from kdbd.core.commit import Commit, Draft, KeyChange, Structure
 from kdbd.core.merge import same
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declare, root_of
-from kdbd.core.requests import Request, writable
+from kdbd.core.requests import SLICE_KEYS, Request, writable
 from kdbd.core.view import Mounts, View, root_name
 
 __all__ = ["complete", "is_structural", "mount", "specs_after", "unmount"]
@@ -84,14 +84,17 @@ def complete(
     before: Mapping[str, Mounts],
     after: Mapping[str, Mounts],
     permanent: frozenset[int],
-) -> None:
+) -> Generator[None, None, None]:
     """Add to a commit the backends that come and go, and the keys that thereby appear and vanish.
 
     ``before`` and ``after`` hold each root's mounts, by ``<namespace>:/`` and for dir:/ the
     directory. A key that one backend shows before and another after is changed, where the contents
     differ. The commit's own changes go to the backends that show them after it. The ``permanent``
     backends (identities) are kept with their keys also while another is mounted in their place.
-    Raises what forbids a change in the backend that it goes to.
+    Those that come hold their keys as after the commit at the end of this, but for its stored
+    changes. Raises what forbids a change in the backend that it goes to.
+
+    Each ``yield`` is a place to let others go on, who change none of all this meanwhile.
     """
     old = {each.identity: each for mounts in before.values() for each in mounts}
     new = {each.identity: each for mounts in after.values() for each in mounts}
@@ -99,10 +102,17 @@ def complete(
     went = [each for identity, each in old.items() if identity not in new]
     mounted = tuple(each for each in came if each.identity not in permanent)
     unmounted = tuple(each for each in went if each.identity not in permanent)
-    own = {(change.backend.directory, change.name) for change in commit.changes}
-    commit.changes[:] = [
-        moved for change in commit.changes for moved in _moved(change, after, commit.revision)
-    ]
+    own = set()
+    moved = []
+    for count, change in enumerate(commit.changes, start=1):
+        own.add((change.backend.directory, change.name))
+        for each in _moved(change, after, commit.revision):
+            moved.append(each)
+            if not each.stored and each.backend in mounted:
+                each.show()
+        if count % SLICE_KEYS == 0:
+            yield
+    commit.changes[:] = moved
     commit.structure = Structure(mounted=mounted, unmounted=unmounted)
     for root, mounts_after in after.items():
         mounts_before = before.get(root)
@@ -114,10 +124,10 @@ def complete(
             if mounts_before.at(each.mountpoint) is each or mounts_after.at(each.mountpoint) is each
         }
         for mountpoint in _outermost(ranges):
-            shown_before = dict(_shown(mounts_before, mountpoint))
-            shown_after = dict(_shown(mounts_after, mountpoint))
-            for name in sorted(shown_before.keys() | shown_after.keys()):
-                was, will = shown_before.get(name), shown_after.get(name)
+            pairs = _paired(_shown(mounts_before, mountpoint), _shown(mounts_after, mountpoint))
+            for count, (name, was, will) in enumerate(pairs, start=1):
+                if count % SLICE_KEYS == 0:
+                    yield
                 backend = mounts_after.responsible(name)
                 if (backend.directory, name) in own:
                     continue
@@ -129,7 +139,10 @@ def complete(
                         kept = KeyChange(backend, name, was, was, stored=False, announced=False)
                         commit.changes.append(kept)
                     continue
-                commit.changes.append(_shown_change(backend, name, was, will, commit.revision))
+                changed = _shown_change(backend, name, was, will, commit.revision)
+                if backend in mounted:
+                    changed.show()
+                commit.changes.append(changed)
 
 
 def _declares(change: KeyChange) -> bool:
@@ -167,6 +180,23 @@ def _shown(mounts: Mounts, mountpoint: bytes) -> Iterator[tuple[bytes, Content]]
     for segment in mounts.segments(mountpoint, end_of_subtree(mountpoint), mountpoint):
         for name in segment.backend.names(segment.start, segment.end):
             yield name, segment.backend.tree[name]
+
+
+def _paired(
+    before: Iterator[tuple[bytes, Content]], after: Iterator[tuple[bytes, Content]]
+) -> Iterator[tuple[bytes, Content | None, Content | None]]:
+    """Go through two runs of keys, each in key order, by name; None where one lacks it."""
+    was, will = next(before, None), next(after, None)
+    while was is not None or will is not None:
+        if was is not None and (will is None or was[0] < will[0]):
+            yield was[0], was[1], None
+            was = next(before, None)
+        elif will is not None and (was is None or will[0] < was[0]):
+            yield will[0], None, will[1]
+            will = next(after, None)
+        elif was is not None and will is not None:  # pragma: no branch  # one is at least
+            yield was[0], was[1], will[1]
+            was, will = next(before, None), next(after, None)
 
 
 def _outermost(mountpoints: Iterable[bytes]) -> list[bytes]:

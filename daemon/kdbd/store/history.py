@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kdb.model.names import end_of_subtree
 from kdbd.core.commit import Caller, Kind
+from kdbd.store.refusal import refusal
 from kdbd.store.transaction import Transaction, connect
 
 __all__ = ["HistoryChange", "HistoryCommit", "JournalReader"]
@@ -35,9 +37,13 @@ class HistoryCommit:
 
 
 class JournalReader:
-    """Reads the history beside the writer, from another thread."""
+    """Reads the history beside the writer, from another thread.
+
+    Raises ResourceError where the journal refuses.
+    """
 
     def __init__(self, path: str) -> None:
+        self._path = path
         self._connection = connect(path)
         self._connection.execute("PRAGMA query_only = ON")
 
@@ -47,7 +53,7 @@ class JournalReader:
 
     def trimmed(self) -> int:
         """Answer the last revision whose changes are gone."""
-        return int(self._connection.execute("SELECT trimmed FROM state").fetchone()[0])
+        return int(self._rows("SELECT trimmed FROM state")[0][0])
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Let all that is read within be of one moment."""
@@ -70,7 +76,7 @@ class JournalReader:
         ranges = " OR ".join(["(name >= ? AND name < ?)"] * len(parents))
         bounds = [bound for parent in parents for bound in (parent, end_of_subtree(parent))]
         everywhere = directory is None
-        rows = self._connection.execute(
+        rows = self._rows(
             "SELECT revision, directory, name, old IS NULL, new IS NULL FROM changes"  # constant
             f" WHERE revision > ? AND revision <= ? AND announced AND ({ranges})"
             " AND (? OR directory IN ('', ?))"
@@ -87,7 +93,7 @@ class JournalReader:
 
     def commits(self, *, since: int, until: int) -> list[HistoryCommit]:
         """Answer the commits of the revisions (since, until], oldest first."""
-        rows = self._connection.execute(
+        rows = self._rows(
             "SELECT revision, time, sender, uid, pid, program, origin, reason FROM commits"
             " WHERE revision > ? AND revision <= ? ORDER BY revision",
             (since, until),
@@ -96,3 +102,9 @@ class JournalReader:
             HistoryCommit(revision, time, Caller(sender, uid, pid, program), origin, reason)
             for revision, time, sender, uid, pid, program, origin, reason in rows
         ]
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise refusal(error, self._path) from error

@@ -23,12 +23,12 @@ from kdb.model.content import NO_META, Content, meta
 from kdbd.core.commit import Commit, Structure
 from kdbd.store.schema import SCHEMA, SCHEMA_VERSION
 from kdbd.store.transaction import Transaction, connect
+from kdbd.store.trimming import CHANGE_BYTES, COMMIT_BYTES, trim
 
 __all__ = ["BackendRow", "Journal", "finished"]
 
-# What a commit's rows take beside names and contents, for the bound on the history.
-_CHANGE_BYTES = 64
-_COMMIT_BYTES = 128
+# What the write-ahead log keeps of the disk once a large transaction is over.
+_LOG_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,14 @@ class BackendRow:
 class Journal:
     """The journal, written by one thread at a time.
 
-    Every method may raise sqlite3.Error; then nothing of the call took place.
+    Every method may raise sqlite3.Error; then nothing of the call took place. ``history_bytes`` is
+    about what the history takes; it may be read from any thread.
     """
 
     def __init__(self, path: str) -> None:
         """Open the journal, or make it, 0600; raise sqlite3.Error where it cannot serve."""
         self.path = path
+        self.history_bytes = 0
         self._packer = msgpack.Packer(unicode_errors="surrogateescape")
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -73,10 +75,14 @@ class Journal:
             raise
 
     def _prepare(self) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            # Before anything is in it; and what is there already is not written to at a start.
+            self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA secure_delete = ON")
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             with self._transaction():
                 for statement in SCHEMA.split(";\n"):
@@ -87,6 +93,8 @@ class Journal:
                 f"{self.path} has version {version} of the journal's form; this kdbd knows"
                 f" {SCHEMA_VERSION}. Use the kdbd that wrote it, or another --state-dir"
             )
+        row = self._connection.execute("SELECT history_bytes FROM state").fetchone()
+        self.history_bytes = int(row[0])
 
     def close(self) -> None:
         """Close the journal; what it holds stays."""
@@ -146,12 +154,17 @@ class Journal:
                 "SELECT name, content FROM held WHERE backend = ?", (row.identity,)
             )
             held = {name: _unpack_any(content) for name, content in kept}
+        # What was trimmed is older than all that was not.
+        trimmed = self._connection.execute(
+            "SELECT name, old FROM kept WHERE backend = ? AND revision > ? ORDER BY revision",
+            (row.identity, row.written),
+        )
         changed = self._connection.execute(
             "SELECT name, old FROM changes WHERE revision > ? AND backend = ? AND stored"
             " ORDER BY revision, position",
             (row.written, row.identity),
         )
-        for name, old in changed:
+        for name, old in chain(trimmed, changed):
             held.setdefault(name, _unpack_any(old))
         return held
 
@@ -172,6 +185,7 @@ class Journal:
             )
             for row in files:
                 self._note(row)
+        self.history_bytes += size
 
     def _note(self, row: BackendRow) -> None:
         execute, executemany = self._connection.execute, self._connection.executemany
@@ -201,53 +215,41 @@ class Journal:
         """Give back the disk space of the write-ahead log."""
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def trim(self, *, keep_bytes: int, keep_since: float, limit: int) -> bool:
-        """Delete up to ``limit`` of the oldest commits beyond the bounds; tell whether any went.
+    def trim(self, *, keep_bytes: int, keep_since: float, limit: int, announced: int = 0) -> bool:
+        """Do one step of trimming; tell whether there may be more to do.
 
-        Changes that a file does not hold yet stay, however old: they tell what it holds. So do
-        commits that are not announced yet.
+        Up to ``limit`` changes of the oldest commits beyond the bounds go. The last commit stays,
+        and so does what is not announced yet: later than ``announced``, and than the journal knows.
         """
-        pinned = self._connection.execute(
-            "SELECT min(written) FROM backends WHERE EXISTS (SELECT 1 FROM changes"
-            " WHERE changes.backend = identity AND changes.revision > written AND stored)"
-        ).fetchone()[0]
-        last = self.announced()
-        if pinned is not None:
-            last = min(last, int(pinned))
-        history = self._connection.execute("SELECT history_bytes FROM state").fetchone()[0]
-        gone = []
-        for revision, when, size in self._connection.execute(
-            "SELECT revision, time, bytes FROM commits WHERE revision <= ? AND revision < ?"
-            " ORDER BY revision LIMIT ?",
-            (last, self.revision(), limit),
-        ):
-            if history <= keep_bytes and when >= keep_since:
-                break
-            history -= size
-            gone.append(revision)
-        if not gone:
-            return False
         with self._transaction():
-            self._connection.execute("DELETE FROM changes WHERE revision <= ?", (gone[-1],))
-            self._connection.execute("DELETE FROM commits WHERE revision <= ?", (gone[-1],))
-            self._connection.execute(
-                "UPDATE state SET trimmed = ?, history_bytes = ?", (gone[-1], history)
+            step = trim(
+                self._connection,
+                keep_bytes=keep_bytes,
+                keep_since=keep_since,
+                limit=limit,
+                announced=max(announced, self.announced()),
             )
-        return True
+        self.history_bytes -= step.freed_bytes
+        return step.more
 
     def _write(self, commits: Sequence[Commit], time: float) -> int:
         """Write commits to the history and the present state; answer the history's new bytes."""
         history: list[tuple[Any, ...]] = []
         heads: list[tuple[Any, ...]] = []
         present: dict[tuple[int, bytes], tuple[bytes, int] | None] = {}
+        packed: dict[tuple[int, bytes], bytes | None] = {}
         total = 0
         for commit in commits:
-            size = _COMMIT_BYTES
+            size = COMMIT_BYTES
+            mounted = () if commit.structure is None else commit.structure.mounted
             for position, change in enumerate(commit.changes):
                 backend, name = change.backend, change.name
                 old = None if change.old is None else self._pack(change.old)
                 new = None if change.new is None else self._pack(change.new)
-                if change.new is not None and new is not None:
+                if not change.stored and backend in mounted:
+                    # The backend comes with all its keys.
+                    packed[backend.identity, name] = new
+                elif change.new is not None and new is not None:
                     # Where the key only appears, its revision still changes.
                     present[backend.identity, name] = new, change.new.revision
                 elif change.stored:
@@ -265,7 +267,7 @@ class Journal:
                         new,
                     )
                 )
-                size += _CHANGE_BYTES + len(name) + len(old or b"") + len(new or b"")
+                size += CHANGE_BYTES + len(name) + len(old or b"") + len(new or b"")
             caller = commit.caller
             heads.append(
                 (
@@ -282,7 +284,7 @@ class Journal:
             )
             total += size
             if commit.structure is not None:
-                self._restructure(commit.structure)
+                self._restructure(commit.structure, packed)
         self._insert("INSERT INTO commits", heads)
         self._insert("INSERT INTO changes", history)
         self._insert(
@@ -312,13 +314,22 @@ class Journal:
                 )
                 at += count
 
-    def _restructure(self, structure: Structure) -> None:
+    def _restructure(
+        self, structure: Structure, packed: Mapping[tuple[int, bytes], bytes | None]
+    ) -> None:
+        """Bring and take backends with their keys, of which some are ``packed`` already."""
         for mounted in structure.mounted:
-            self._connection.execute("DELETE FROM keys WHERE backend = ?", (mounted.identity,))
+            identity = mounted.identity
+            self._connection.execute("DELETE FROM keys WHERE backend = ?", (identity,))
             self._insert(
-                "INSERT OR REPLACE INTO keys",
+                "INSERT INTO keys",
                 [
-                    (mounted.identity, name, self._pack(content), content.revision)
+                    (
+                        identity,
+                        name,
+                        packed.get((identity, name)) or self._pack(content),
+                        content.revision,
+                    )
                     for name, content in mounted.tree.items()
                 ],
             )
@@ -331,7 +342,7 @@ class Journal:
         return packed
 
     def _drop(self, identity: int) -> None:
-        for table in ("keys", "held"):
+        for table in ("keys", "held", "kept"):
             self._connection.execute(f"DELETE FROM {table} WHERE backend = ?", (identity,))
         self._connection.execute("DELETE FROM backends WHERE identity = ?", (identity,))
 

@@ -5,6 +5,7 @@
                 which revision (``written``), and what is about to replace it (``next_…``), so that
                 a rename that a crash cut off is finished.
 * ``held``      what a file holds otherwise than the state of that revision.
+* ``kept``      of changes that were trimmed, what files lack still (see ``trimming``).
 * ``keys``      the present keys of each backend.
 * ``commits``, ``changes``  the history, bounded by ``trim``.
 """
@@ -40,6 +41,14 @@ CREATE TABLE held (
     content BLOB,
     PRIMARY KEY (backend, name)
 ) WITHOUT ROWID;
+CREATE TABLE kept (
+    backend INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    revision INTEGER NOT NULL,
+    old BLOB,
+    PRIMARY KEY (backend, name, revision)
+) WITHOUT ROWID;
+CREATE INDEX kept_by_revision ON kept (backend, revision);
 CREATE TABLE keys (
     backend INTEGER NOT NULL,
     name BLOB NOT NULL,

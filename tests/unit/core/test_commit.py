@@ -107,11 +107,27 @@ def test_many_changes_of_a_batch_rebuild_its_backend_as_after_the_whole_batch():
     assert dict(one.tree) == {key("user:/old"): OLD, key("user:/0"): OLD}
 
 
-def test_only_backends_with_many_stored_changes_are_rebuilt():
-    many, few, shown = mounted(1, "user:/"), mounted(2, "user:/m"), mounted(3, "user:/n")
+def test_only_backends_of_which_much_changes_are_rebuilt():
+    many, few = mounted(1, "user:/"), mounted(2, "user:/m")
+    appearing, vanishing = mounted(3, "user:/n"), mounted(4, "user:/o")
     numbers = range(REBUILD_CHANGES)
     changes = [change(many, f"user:/{number}") for number in numbers]
     changes += [change(few, f"user:/m/{number}") for number in numbers[1:]]
-    changes += [change(shown, f"user:/n/{number}", stored=False) for number in numbers]
+    changes += [change(appearing, f"user:/n/{number}", stored=False) for number in numbers]
+    changes += [
+        change(vanishing, f"user:/o/{number}", OLD, None, stored=False) for number in numbers
+    ]
     rebuilt = rebuild([commit(*changes)])
-    assert {backend: len(tree) for backend, tree in rebuilt.items()} == {many: REBUILD_CHANGES}
+    assert {backend: len(tree) for backend, tree in rebuilt.items()} == {
+        many: REBUILD_CHANGES,
+        appearing: REBUILD_CHANGES,
+    }
+
+
+def test_what_is_mounted_has_its_keys_already():
+    new = mounted(1, "user:/m")
+    shown = commit(
+        *[change(new, f"user:/m/{number}", stored=False) for number in range(REBUILD_CHANGES)]
+    )
+    shown.structure = Structure(mounted=(new,))
+    assert rebuild([shown]) == {}

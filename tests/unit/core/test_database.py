@@ -5,7 +5,7 @@ from core_state import content, error_of, items, key, mounted, mounts
 
 from kdb.model.errors import HistoryLost, InterfaceError, KeyNotFound, SyntacticError
 from kdb.model.names import Namespace as Ns
-from kdbd.core.commit import REBUILD_CHANGES, Caller, Draft, KeyChange, rebuild
+from kdbd.core.commit import REBUILD_CHANGES, Caller, Draft, KeyChange, Structure, rebuild
 from kdbd.core.database import Database
 from kdbd.core.recent import RECENT_NAMES
 from kdbd.core.requests import (
@@ -202,10 +202,33 @@ def test_keys_that_appear_are_shown_and_those_that_vanish_stay_in_their_backend(
         ]
     )
     commit, _ = finished(made.admit(draft, CALLER))
-    made.readmit(commit)
+    list(made.readmit(commit))
     assert user.ahead == {}
     made.apply([commit])
     assert dict(user.tree) == {key("user:/a"): new, key("user:/b"): old}
+
+
+def test_what_is_mounted_shows_its_keys_already():
+    made = database()
+    new = mounted(9, "user:/m", {"user:/m/a": content("2", revision=11)})
+    appearing = KeyChange(new, key("user:/m/a"), None, content("2", revision=11), stored=False)
+    commit, _ = finished(made.admit(Draft([appearing]), CALLER))
+    commit.structure = Structure(mounted=(new,))
+    before = new.tree[key("user:/m/a")]
+    made.apply([commit])
+    assert new.tree[key("user:/m/a")] is before
+
+
+def test_others_go_on_while_much_is_prepared_again():
+    made = database()
+    commit = prepared(made, setting(made, "user:/a", "1"))
+    user = made.view.backend(key("user:/"))
+    commit.changes[:] = [
+        KeyChange(user, key(f"user:/{number}"), None, content("1", revision=11))
+        for number in range(2 * SLICE_KEYS)
+    ]
+    assert len(list(made.readmit(commit))) == 2
+    assert len(user.ahead) == 2 * SLICE_KEYS
 
 
 # Forget
@@ -234,7 +257,7 @@ def test_a_commit_whose_changes_became_others_is_prepared_again():
         KeyChange(system, key("system:/a"), None, new),
         KeyChange(user, key("user:/b"), None, new, stored=False),
     ]
-    made.readmit(commit)
+    list(made.readmit(commit))
     assert (made.revision, made.prepared) == (10, 11)
     assert (user.ahead, system.ahead) == ({}, {key("system:/a"): (11, new)})
     made.forget()

@@ -17,6 +17,7 @@ from kdb.model.errors import AccessDenied, InterfaceError, KeyNotFound, Syntacti
 from kdb.model.names import escape
 from kdbd.core.commit import Caller, Commit, Draft, KeyChange, Structure
 from kdbd.core.mounts import MOUNTPOINTS, MountSpec, declare, root_of
+from kdbd.core.requests import SLICE_KEYS
 from kdbd.core.structure import complete, is_structural, mount, specs_after, unmount
 
 SPEC = MountSpec("user:/m", "m.ecf")
@@ -34,13 +35,13 @@ def values(**keys):
 def completed(before, after, *changes, permanent=NOTHING_PERMANENT):
     """Complete a commit of user:/ that has these changes of its own."""
     commit = Commit(REVISION, list(changes), Caller(), "client")
-    complete(commit, {"user:/": before}, {"user:/": after}, permanent)
+    list(complete(commit, {"user:/": before}, {"user:/": after}, permanent))
     return commit
 
 
-def shown(backend, path, was, will):
+def shown(backend, path, was, will, *, since=3):
     """Return the change of a key that appears, vanishes or differs by what is mounted."""
-    old = None if was is None else content(was, revision=3)
+    old = None if was is None else content(was, revision=since)
     new = None if will is None else content(will, revision=REVISION)
     return KeyChange(backend, key(f"user:/{path}"), old, new, stored=False)
 
@@ -235,7 +236,10 @@ def test_nested_mountpoints_come_and_go_at_once():
     assert came.changes == [shown(outer, "m", "1", "2"), shown(inner, "m/d", "1", "3")]
     went = completed(with_both, without)
     assert went.structure == Structure(unmounted=(outer, inner))
-    assert went.changes == [shown(user, "m", "2", "1"), shown(user, "m/d", "3", "1")]
+    assert went.changes == [
+        shown(user, "m", "2", "1", since=REVISION),
+        shown(user, "m/d", "3", "1", since=REVISION),
+    ]
 
 
 def test_one_mountpoint_takes_the_place_of_another():
@@ -254,7 +258,10 @@ def test_a_mountpoint_at_the_root_hides_the_default_backend_which_is_kept():
     assert came.changes == [shown(new, "a", "1", None), shown(new, "b", None, "2")]
     went = completed(mounts(new), mounts(user), permanent=frozenset({1}))
     assert went.structure == Structure(unmounted=(new,))
-    assert went.changes == [shown(user, "a", None, "1"), shown(user, "b", "2", None)]
+    assert went.changes == [
+        shown(user, "a", None, "1"),
+        shown(user, "b", "2", None, since=REVISION),
+    ]
 
 
 def test_a_damaged_file_shows_what_is_known_of_it():
@@ -276,7 +283,7 @@ def test_each_directory_is_a_root_of_its_own():
     before = {root: mounts(old) for root, (old, _) in backends.items()}
     after = {root: mounts(old, new) for root, (old, new) in backends.items()}
     commit = Commit(REVISION, [], Caller(), "client")
-    complete(commit, before, after, NOTHING_PERMANENT)
+    list(complete(commit, before, after, NOTHING_PERMANENT))
     assert summary(commit.changes) == [(11, "dir:/m", "1", None), (12, "dir:/m", "1", None)]
 
 
@@ -289,7 +296,7 @@ def test_an_own_change_in_one_directory_leaves_the_same_name_in_another():
     commit = Commit(REVISION, [own], Caller(), "client")
     before = {"dir://here": mounts(here), "dir://there": mounts(there)}
     after = {"dir://here": mounts(here, new_here), "dir://there": mounts(there, new_there)}
-    complete(commit, before, after, NOTHING_PERMANENT)
+    list(complete(commit, before, after, NOTHING_PERMANENT))
     assert summary(commit.changes) == [
         (11, "dir:/m/a", None, "own"),
         (11, "dir:/m/a", None, "own"),
@@ -302,9 +309,44 @@ def test_a_root_that_was_not_there_before_shows_nothing_new():
     user = mounts(mounted(2, "user:/"))
     commit = Commit(REVISION, [], Caller(), "client")
     after = {"user:/": user, "dir://here": mounts(here)}
-    complete(commit, {"user:/": user}, after, NOTHING_PERMANENT)
+    list(complete(commit, {"user:/": user}, after, NOTHING_PERMANENT))
     assert commit.changes == []
     assert commit.structure == Structure(mounted=(here,))
+
+
+def test_what_comes_holds_its_keys_as_after_the_commit():
+    user = mounted(1, "user:/", values(m__same="1", m__other="1"))
+    new = mounted(2, "user:/m", values(m__same="1", m__other="2", m__new="3"))
+    new.tree[key("user:/m/same")] = content("1", revision=1)
+    completed(mounts(user), mounts(user, new))
+    assert dict(new.tree) == {
+        key("user:/m/same"): content("1", revision=3),
+        key("user:/m/other"): content("2", revision=REVISION),
+        key("user:/m/new"): content("3", revision=REVISION),
+    }
+
+
+def test_an_own_change_to_what_the_file_holds_is_in_what_comes():
+    user, new = mounted(1, "user:/"), mounted(2, "user:/m", values(m__a="2"))
+    own = change(user, "m/a", None, "2")
+    commit = completed(mounts(user), mounts(user, new), own)
+    assert commit.changes == [shown(new, "m/a", None, "2")]
+    assert dict(new.tree) == {key("user:/m/a"): content("2", revision=REVISION)}
+
+
+def test_others_go_on_while_much_is_compared():
+    many = {f"user:/m/{number:04}": content("1", revision=3) for number in range(2 * SLICE_KEYS)}
+    user, new = mounted(1, "user:/", many), mounted(2, "user:/m")
+    own = [
+        KeyChange(user, key(f"user:/a/{number}"), None, content("1", revision=REVISION))
+        for number in range(SLICE_KEYS)
+    ]
+    commit = Commit(REVISION, own, Caller(), "client")
+    slices = complete(
+        commit, {"user:/": mounts(user)}, {"user:/": mounts(user, new)}, NOTHING_PERMANENT
+    )
+    assert len(list(slices)) == 3
+    assert len(commit.changes) == 3 * SLICE_KEYS
 
 
 # The commit's own changes

@@ -20,7 +20,7 @@ USER = key("user:/")
 CALLER = Caller(":1.7", 1000, 42, "kdb")
 # Every parent, as for a resumed announcement.
 EVERYTHING = [bytes([which]) for which in range(1, 9)]
-TABLES = ("state", "backends", "held", "keys", "commits", "changes")
+TABLES = ("state", "backends", "held", "kept", "keys", "commits", "changes")
 
 
 @pytest.fixture
@@ -100,6 +100,7 @@ def test_a_new_journal_holds_nothing(journal, reader):
         "state": [(1, 0, 0, 0)],
         "backends": [],
         "held": [],
+        "kept": [],
         "keys": [],
         "commits": [],
         "changes": [],
@@ -123,6 +124,7 @@ def test_its_form_is_version_1(journal):
             *("next_digest", "next_written", "next_temporary"),
         ],
         "held": ["backend", "name", "content"],
+        "kept": ["backend", "name", "revision", "old"],
         "keys": ["backend", "name", "content", "revision"],
         "commits": ["revision", "time", *caller, "origin", "reason", "bytes"],
         "changes": [
@@ -133,10 +135,10 @@ def test_its_form_is_version_1(journal):
 
 
 def test_it_is_synced_at_each_commit_and_overwrites_what_is_deleted(journal):
-    asked = ("journal_mode", "synchronous", "secure_delete")
+    asked = ("journal_mode", "synchronous", "secure_delete", "auto_vacuum")
     answers = [journal._connection.execute(f"PRAGMA {each}").fetchone()[0] for each in asked]
-    full, on = 2, 1
-    assert answers == ["wal", full, on]
+    full, on, incremental = 2, 1, 2
+    assert answers == ["wal", full, on, incremental]
 
 
 def test_only_its_owner_reads_it_whatever_the_umask(path):
@@ -342,7 +344,7 @@ def test_a_key_that_only_appears_has_its_revision_kept_and_one_that_vanishes_sta
 def test_what_is_mounted_brings_its_keys_and_what_is_unmounted_takes_them_along(journal, user):
     old, new = (backend(journal, f"user:/{each}", path=f"/{each}.ecf") for each in ("o", "n"))
     write(journal, commit(1, added(old, "user:/o/a", "1", 1), added(new, "user:/n/stale", "1", 1)))
-    new.tree[key("user:/n/a")] = content("2")
+    new.tree[key("user:/n/a")] = content("2", revision=2)
     write(
         journal,
         commit(
@@ -596,6 +598,10 @@ def spread(journal, where, count, *, announced=None):
     return 128 + 64 + len(key("user:/1")) + len(b"\x92\xd9\x64" + b"x" * 100 + b"\x80")
 
 
+def changed_once(where, name, revision):
+    return commit(revision, changed(where, name, str(revision - 1), str(revision), revision))
+
+
 def kept(reader):
     return [each.revision for each in reader.commits(since=0, until=99)]
 
@@ -656,18 +662,109 @@ def test_it_is_trimmed_in_small_steps(journal, reader, user):
     assert steps == [(2, [3, 4, 5, 6]), (4, [5, 6]), (5, [6])]
 
 
-def test_what_a_file_does_not_hold_yet_stays_however_old(journal, reader, user):
-    system = backend(journal, "system:/")
-    spread(journal, user, 5)
-    write(journal, commit(6, added(system, "system:/a", "", 6)), announced=6)
+def test_a_large_commit_goes_in_steps_and_counts_as_trimmed_from_the_first_on(
+    journal, reader, user
+):
+    large = [added(user, f"user:/{number}", "x" * 100, 1) for number in range(5)]
+    write(journal, commit(1, *large), announced=1)
+    write(journal, commit(2, added(user, "user:/5", "x" * 100, 2)), announced=2)
+    size = 128 + 64 + len(key("user:/5")) + len(b"\x92\xd9\x64" + b"x" * 100 + b"\x80")
     in_place(journal, user, 2)
-    in_place(journal, system, 6)
-    assert journal.trim(keep_bytes=0, keep_since=99.0, limit=100) is True
-    assert kept(reader) == [3, 4, 5, 6]
-    assert sorted(unwritten(journal, user, 2)) == [key(f"user:/{number}") for number in (3, 4, 5)]
+    steps = []
+    while journal.trim(keep_bytes=0, keep_since=99.0, limit=2):
+        steps.append((reader.trimmed(), kept(reader), len(tables(journal.path)["changes"])))
+    assert steps == [(1, [1, 2], 4), (1, [1, 2], 2), (1, [2], 1)]
+    assert history(journal.path) == size == journal.history_bytes
+
+
+def test_a_step_takes_few_large_values(journal, reader, user):
+    for revision in (1, 2, 3, 4):
+        write(journal, commit(revision, added(user, f"user:/{revision}", "x" * 1_500_000, 1)))
+    in_place(journal, user, 4)
+    steps = []
+    while journal.trim(keep_bytes=0, keep_since=99.0, limit=100, announced=4):
+        steps.append((reader.trimmed(), kept(reader)))
+    assert steps[:3] == [(1, [2, 3, 4]), (2, [3, 4]), (3, [4])]
+
+
+def test_what_is_known_of_the_historys_size_is_what_the_journal_has(journal, user, path):
+    size = spread(journal, user, 5)
+    assert journal.history_bytes == 5 * size
     in_place(journal, user, 5)
+    journal.trim(keep_bytes=3 * size, keep_since=0.0, limit=100)
+    assert journal.history_bytes == 3 * size
+    journal.close()
+    again = Journal(path)
+    assert again.history_bytes == 3 * size
+    again.close()
+
+
+def test_what_a_file_does_not_hold_yet_is_kept_of_the_trimmed(journal, reader, user):
+    a, b, c = (key(f"user:/{each}") for each in "abc")
+    write(
+        journal,
+        commit(1, added(user, "user:/a", "1", 1), added(user, "user:/b", "1", 1)),
+        commit(2, changed(user, "user:/a", "1", "2", 2)),
+        commit(3, changed(user, "user:/a", "2", "3", 3), removed(user, "user:/b", "1")),
+        commit(4, added(user, "user:/b", "4", 4), changed(user, "user:/a", "3", "4", 4)),
+        commit(5, added(user, "user:/c", "5", 5)),
+        announced=5,
+    )
+    in_place(journal, user, 1)
+    before = unwritten(journal, user, 1)
+    assert before == {a: content("1"), b: content("1"), c: None}
+    while journal.trim(keep_bytes=0, keep_since=99.0, limit=1):
+        assert unwritten(journal, user, 1) == before
+    assert kept(reader) == [5]
+    # Of each key only what the file has of it.
+    assert [row[1:3] for row in tables(journal.path)["kept"]] == [(a, 2), (b, 3)]
+    in_place(journal, user, 5)
+    assert unwritten(journal, user, 5) == {}
+    assert journal.trim(keep_bytes=0, keep_since=99.0, limit=1) is True
+    assert journal.trim(keep_bytes=0, keep_since=99.0, limit=1) is True
+    assert journal.trim(keep_bytes=0, keep_since=99.0, limit=1) is False
+    assert tables(journal.path)["kept"] == []
+
+
+def test_of_a_file_that_is_being_replaced_both_is_kept(journal, user):
+    write(
+        journal,
+        *[changed_once(user, "user:/a", revision) for revision in (1, 2, 3, 4, 5)],
+        announced=5,
+    )
+    (row,) = journal.backends()
+    begun = replace(row, written=1, next_digest=b"n", next_written=3, next_temporary="/t")
+    write(journal, files=[begun])
+    name = key("user:/a")
     assert journal.trim(keep_bytes=0, keep_since=99.0, limit=100) is True
-    assert kept(reader) == [6]
+    assert unwritten(journal, user, 1) == {name: content("1")}
+    assert unwritten(journal, user, 3, held={}) == {name: content("3")}
+    write(journal, files=[finished(begun)])
+    assert journal.trim(keep_bytes=0, keep_since=99.0, limit=100) is True
+    assert unwritten(journal, user, 3) == {name: content("3")}
+    assert [row[2] for row in tables(journal.path)["kept"]] == [4]
+
+
+def test_nothing_is_kept_of_a_file_that_is_dropped(journal, user):
+    spread(journal, user, 3)
+    assert journal.trim(keep_bytes=0, keep_since=99.0, limit=100) is True
+    assert len(tables(journal.path)["kept"]) == 2
+    journal.drop_backend(user.identity)
+    assert tables(journal.path)["kept"] == []
+
+
+def test_what_is_left_over_is_given_back_to_the_disk(journal, user):
+    for revision in range(1, 25):
+        value = f"{revision:02}" * 500_000
+        write(journal, commit(revision, added(user, "user:/a", value, 1)), announced=revision)
+    in_place(journal, user, 24)
+    journal.shrink()
+    full = os.path.getsize(journal.path)
+    while journal.trim(keep_bytes=0, keep_since=99.0, limit=100):
+        pass
+    journal.shrink()
+    # What is there still: the last commit, the present key, and what stays to spare.
+    assert os.path.getsize(journal.path) < full / 1.5
 
 
 def test_a_file_that_did_not_change_since_it_was_written_holds_nothing_up(journal, reader, user):
