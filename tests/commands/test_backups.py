@@ -1,4 +1,4 @@
-"""kdb backup, restore, stash and reset: everything in one file, and back in one commit."""
+"""kdb backup, restore, stash and reset: everything in one file, and back from it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_stash_and_restore_bring_everything_back(filled: DaemonProcess) -> None:
 
 
 def test_a_restore_is_one_commit_and_the_files_follow(filled: DaemonProcess) -> None:
-    run(filled, "kdb backup all.ecf; kdb umount user:/m; kdb rm -r user:/; kdb set user:/a other")
+    run(filled, "kdb backup all.ecf; kdb rm -r user:/; kdb set user:/a other")
     revision = last_revision(filled)
     assert run(filled, "kdb restore all.ecf")[0] == 0
     assert last_revision(filled) == revision + 1
@@ -117,6 +117,104 @@ def test_a_restore_is_one_commit_and_the_files_follow(filled: DaemonProcess) -> 
         "",
     )
     assert len(kept(filled)) == 1
+
+
+EDITED = "kdbOpen 2\n$key string 1 6\nx\nedited\n$key string 3 1\nnew\n1\n$end\n"
+DECLARATIONS = 19
+
+
+def backup_told(output: str, before: str) -> Path:
+    """Return the path that follows these words on a line of its own."""
+    (path,) = (line.removeprefix(before) for line in output.splitlines() if line.startswith(before))
+    return Path(path)
+
+
+@pytest.mark.parametrize("removal", ["kdb umount user:/m", "kdb reset -f", "kdb stash -f"])
+def test_what_somebody_wrote_into_an_unmounted_file_is_saved_before_it_is_replaced(
+    filled: DaemonProcess, removal: str
+) -> None:
+    before = dumped(filled, "/")
+    run(filled, "kdb backup all.ecf")
+    assert run(filled, removal)[0] == 0
+    (filled.user / "m.ecf").write_text(EDITED)
+    code, output, errors = run(filled, "kdb restore all.ecf")
+    assert (code, errors) == (0, "")
+    added = DECLARATIONS if "umount" in removal else 25
+    assert output.splitlines()[0] == f"Restored: {added} added, 1 changed, 1 removed"
+    assert dumped(filled, "/") == before
+    assert run(filled, "kdb restore all.ecf")[1].startswith("Nothing was changed")
+    # Both what was shown before and what the file held can be brought back.
+    hidden = backup_told(output, "What was in files, but not shown, is in ")
+    assert run(filled, f"kdb restore {hidden}")[0] == 0
+    assert run(filled, "kdb get user:/m/x; kdb get user:/m/new")[1] == "edited\n1\n"
+    shown = backup_told(output, "What was there before is in ")
+    assert run(filled, f"kdb restore {shown}")[0] == 0
+    assert run(filled, "kdb mount")[1] == ""
+    assert "edited" in (filled.user / "m.ecf").read_text()
+
+
+def test_what_a_mountpoint_hid_is_saved_before_it_is_replaced(filled: DaemonProcess) -> None:
+    """Keys of the default file that come to light where the backup has no mountpoint."""
+    run(filled, "kdb umount user:/m; kdb set user:/m/x default; kdb backup all.ecf")
+    run(filled, "kdb set user:/m/x hidden; kdb set user:/m/y hidden; kdb mount m.ecf user:/m")
+    code, output, errors = run(filled, "kdb restore all.ecf")
+    assert (code, errors) == (0, "")
+    added_changed_removed = f"0 added, 1 changed, {DECLARATIONS + 1} removed"
+    assert output.splitlines()[0] == f"Restored: {added_changed_removed}"
+    assert run(filled, "kdb ls user:/m; kdb get user:/m/x")[1] == "user:/m/x\ndefault\n"
+    assert "in a file of its own" in (filled.user / "m.ecf").read_text()
+    hidden = backup_told(output, "What was in files, but not shown, is in ")
+    assert run(filled, f"kdb restore {hidden}")[0] == 0
+    assert run(filled, "kdb get user:/m/x; kdb get user:/m/y")[1] == "hidden\nhidden\n"
+
+
+def test_mountpoints_are_restored_in_a_commit_before_the_keys(filled: DaemonProcess) -> None:
+    run(filled, "kdb backup all.ecf; kdb umount user:/m; kdb set user:/a other")
+    revision = last_revision(filled)
+    code, output, errors = run(filled, "kdb restore all.ecf")
+    assert (code, errors) == (0, "")
+    # What the file still held is neither changed nor saved again.
+    assert output.splitlines()[0] == f"Restored: {DECLARATIONS + 1} added, 1 changed, 0 removed"
+    assert len(kept(filled)) == 1
+    assert last_revision(filled) == revision + 2
+
+
+def test_a_damaged_file_of_a_mountpoint_stops_a_restore(filled: DaemonProcess) -> None:
+    run(filled, "kdb backup all.ecf; kdb umount user:/m; kdb set user:/a other")
+    before = dumped(filled, "/")
+    (filled.user / "m.ecf").write_text("garbage\n")
+    code, output, errors = run(filled, "kdb restore all.ecf")
+    assert (code, output) == (5, "")
+    assert "m.ecf:1: " in errors
+    assert dumped(filled, "/") == before
+    assert (filled.user / "m.ecf").read_text() == "garbage\n"
+
+
+def test_where_only_the_mountpoints_could_be_restored_that_is_told(filled: DaemonProcess) -> None:
+    """The file of a mountpoint may be read, but its directory not be written."""
+    apart = filled.directory / "apart"
+    apart.mkdir()
+    run(filled, f"kdb mount {apart}/f.ecf user:/f; kdb set user:/f/x 1; kdb backup all.ecf")
+    run(filled, "kdb umount user:/f; kdb set user:/a other")
+    (apart / "f.ecf").write_text(EDITED)
+    filled.stop()
+    with MountNamespace() as namespace:
+        namespace.mount_read_only(apart)
+        filled.command = list(namespace.command())
+        filled.start()
+        code, output, errors = run(filled, "kdb restore all.ecf")
+        assert (code, output) == (5, "")
+        assert "C01100" in errors
+        shown, hidden = kept(filled)
+        assert "edited" in hidden.read_text()
+        assert errors.startswith(
+            f"What was there before is in {shown}\n"
+            f"What was in files, but not shown, is in {hidden}\n"
+            "The mountpoints are as in the backup; as to the keys:\n"
+        )
+        assert run(filled, "kdb get user:/f/x; kdb get user:/a")[1] == "edited\nother\n"
+        assert run(filled, "kdb mount -1")[1] == "user:/f\nuser:/m\n"
+        filled.stop()
 
 
 def test_what_export_writes_of_all_namespaces_can_be_restored(filled: DaemonProcess) -> None:
@@ -334,8 +432,7 @@ def test_a_stash_removes_only_what_it_saved(filled: DaemonProcess) -> None:
     assert process.stdout is not None
     process.stdout.close()
     assert b"C02000" in told
-    (saved,) = kept(filled)
-    assert f"Everything was saved in {saved}\r\n".encode() in told
+    assert not kept(filled)
     assert run(filled, "kdb ls user:/")[1].startswith("user:/\nuser:/a\n")
 
 
@@ -378,3 +475,77 @@ def test_a_restore_that_is_refused_names_the_key_and_changes_nothing(
         assert f"What was there before is in {saved}\n" in errors
         assert dumped(filled, "/") == before
         filled.stop()
+
+
+@pytest.mark.parametrize("command", ["reset", "stash"])
+def test_what_is_read_only_for_kdbd_stays_and_is_told(filled: DaemonProcess, command: str) -> None:
+    """As of an ordinary user, where a vendor's package has put keys."""
+    before = dumped(filled, "/")
+    filled.stop()
+    with MountNamespace() as namespace:
+        namespace.mount_read_only(filled.system)
+        namespace.mount_read_only(filled.spec)
+        filled.command = list(namespace.command())
+        filled.start()
+        code, output, errors = run(filled, f"kdb {command} -f")
+        assert code == 0
+        assert errors == (
+            "spec:/ is read-only for this kdbd, so its keys (1) stay\n"
+            "system:/ is read-only for this kdbd, so its keys (20) and all mountpoints stay\n"
+        )
+        left = run(filled, "kdb ls user:/; kdb mount -1; kdb get system:/s; kdb ls spec:/")[1]
+        assert left == "user:/m\n2\nspec:/sw/limit\n"
+        if command == "stash":
+            (file,) = kept(filled)
+            assert output == f"{file}\n"
+            assert run(filled, f"kdb restore {file}")[0] == 0
+            assert dumped(filled, "/") == before
+        else:
+            assert output == "Keys removed: 5\n"
+        filled.stop()
+
+
+def test_a_stash_that_is_refused_leaves_no_file(filled: DaemonProcess) -> None:
+    apart = filled.directory / "apart"
+    apart.mkdir()
+    run(filled, f"kdb umount user:/m; kdb mount {apart}/f.ecf user:/f; kdb set user:/f/x 1")
+    before = dumped(filled, "/")
+    filled.stop()
+    with MountNamespace() as namespace:
+        for each in (filled.system, apart):
+            namespace.mount_read_only(each)
+        filled.command = list(namespace.command())
+        filled.start()
+        code, output, errors = run(filled, "kdb stash -f")
+        assert (code, output) == (5, "")
+        assert f"{apart}/f.ecf cannot be written" in errors
+        assert "Nothing was stored" in errors
+        assert "saved in" not in errors
+        assert dumped(filled, "/") == before
+        assert not kept(filled)
+        filled.stop()
+
+
+def test_a_stash_without_an_answer_keeps_its_file(filled: DaemonProcess) -> None:
+    """The keys may be gone: what was saved is all that is left of them then."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["kdb", "stash"],
+        env=filled.client_environment,
+        cwd=filled.work,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    with open(ours, "r+b", buffering=0) as terminal:
+        while terminal.read(1) != b"]":
+            pass
+        filled.kill()
+        terminal.write(b"y\n")
+        output, _ = process.communicate(timeout=30)
+        told = os.read(terminal.fileno(), 1 << 16)
+    assert (process.returncode, output) == (5, b"")
+    (saved,) = kept(filled)
+    assert f"The keys may be gone. Everything was saved in {saved}\r\n".encode() in told
+    assert "in a file of its own" in saved.read_text()

@@ -177,6 +177,17 @@ def test_time_and_number_bound_it_for_scripts(kdbd: DaemonProcess) -> None:
     )
 
 
+def test_a_number_is_reached_at_the_end_of_a_commit(kdbd: DaemonProcess) -> None:
+    """So that what is shown last can be given to -s, and nothing is lost."""
+    (kdbd.work / "f").write_text('{"a": "1", "b": "1", "c": "1"}')
+    run(kdbd, "kdb import user:/t json f; kdb set user:/t/d 1")
+    added = [f"added key: user:/t/{name}\n" for name in "abcd"]
+    assert run(kdbd, "kdb monitor -n 1 -s 0 user:/t") == (0, "".join(added[:3]), "")
+    assert run(kdbd, "kdb monitor -n 1 -s 1 user:/t") == (0, added[3], "")
+    assert run(kdbd, "kdb monitor -n 4 -s 0 user:/t") == (0, "".join(added), "")
+    assert run(kdbd, "kdb monitor -t 1 -n 0 user:/t") == (0, "", "")
+
+
 def test_a_closed_pipe_ends_it_though_nothing_changes(kdbd: DaemonProcess) -> None:
     with monitoring(kdbd, "user:/") as process:
         assert process.stdout is not None

@@ -553,6 +553,8 @@ def test_10_000_random_messages_leave_it_answering_with_memory_flat(
         send(client, 3_000)
         check_served(witness, "warm")
         witness.call("Sync")
+        # Whatever reads the history first opens the journal's log.
+        witness.call("Changes", "tsu", 0, "user:/", 1)
         memory, fds = resident_bytes(kdbd.pid), open_fds(kdbd.pid)
         for _ in range(10 if soak else 1):
             send(client, 10_000)

@@ -10,34 +10,47 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 import platformdirs
 
 from kdb.cli import files, storage_formats
+from kdb.cli.command import warn
 from kdb.cli.key_sets import Contents, Database, KeysRead, qualified, unqualified
 from kdb.cli.progress import Progress
 from kdb.model import names
 from kdb.model.content import Content, is_utf8
-from kdb.model.errors import InvalidName, ResourceError, SyntacticError
+from kdb.model.errors import (
+    InternalError,
+    InvalidName,
+    KDBError,
+    ResourceError,
+    SyntacticError,
+)
 from kdb.model.names import Namespace
 
 __all__ = [
     "called",
-    "directory_keys",
     "everything",
     "find",
+    "is_refusal",
     "load",
+    "mountpoints",
+    "removed",
     "saved",
+    "staying",
     "stored",
     "unrestorable",
+    "within",
 ]
 
 _EVERYTHING: Final = b"\x01"
 _FORMAT: Final = "dump"
 _ENDING: Final = ".ecf"
 _SAVED: Final = (Namespace.SPEC, Namespace.USER, Namespace.SYSTEM)
+_MOUNTPOINTS: Final = names.unescape("system:/elektra/mountpoints")
 
 
 def everything(database: Database) -> KeysRead:
@@ -45,14 +58,49 @@ def everything(database: Database) -> KeysRead:
     return database.read(_EVERYTHING)
 
 
-def directory_keys(contents: Contents) -> Contents:
-    """Return the keys of dir:/, which no backup has."""
-    return {name: key for name, key in contents.items() if name[0] == Namespace.DIR}
+def within(contents: Contents, namespaces: Collection[Namespace]) -> Contents:
+    """Return the keys of some namespaces."""
+    return {name: key for name, key in contents.items() if name[0] in namespaces}
 
 
 def saved(contents: Contents) -> Contents:
     """Return the keys that a backup has."""
-    return {name: key for name, key in contents.items() if name[0] in _SAVED}
+    return within(contents, _SAVED)
+
+
+def mountpoints(contents: Contents) -> Contents:
+    """Return the keys that declare what is mounted."""
+    return {
+        name: key for name, key in contents.items() if names.is_below_or_same(name, _MOUNTPOINTS)
+    }
+
+
+def staying(database: Database, read: KeysRead) -> frozenset[Namespace]:
+    """Return the namespaces whose keys stay where all are removed: dir:/ and what is read-only.
+
+    Tells on standard error what is read-only for this kdbd.
+    """
+    stay = {Namespace.DIR}
+    for which in _SAVED:
+        keys = within(read.contents, {which})
+        others = {name: key for name, key in read.contents.items() if name not in keys}
+        if keys and database.is_read_only(read, others):
+            stay.add(which)
+            mounted = " and all mountpoints" if which is Namespace.SYSTEM else ""
+            namespace = names.namespace_name(which)
+            count = f"{len(keys):,}"
+            warn(f"{namespace}:/ is read-only for this kdbd, so its keys ({count}){mounted} stay\n")
+    return frozenset(stay)
+
+
+def removed(contents: Contents, staying: Collection[Namespace]) -> Contents:
+    """Return the keys that a backup has, but for those of the namespaces that stay."""
+    return within(contents, set(_SAVED).difference(staying))
+
+
+def is_refusal(error: KDBError) -> bool:
+    """Tell whether kdbd answered so, and nothing was stored; else its answer may be lost."""
+    return error.module == "kdbd" and not isinstance(error, InternalError)
 
 
 def stored(contents: Contents, file: Path | None = None) -> Path:

@@ -12,7 +12,7 @@ from typing import Final, Self
 from kdb._kdb import KDB
 from kdb.model import names
 from kdb.model.content import Content
-from kdb.model.errors import ConflictError, InvalidName
+from kdb.model.errors import AccessDenied, ConflictError, InvalidName
 from kdb.model.exceptions import KDBException
 from kdb.model.keyset import KeySet
 from kdb.model.names import Namespace
@@ -76,6 +76,15 @@ class Database:
             self._database.set(read.key_set, names.escape(read.parent))
         except KDBException as error:
             raise error.error from None
+
+    def is_read_only(self, read: KeysRead, contents: Contents) -> bool:
+        """Tell whether kdbd may not write what brings the keys that were read to *contents*."""
+        read.key_set._fill(read.parent, contents.items())
+        try:
+            self._database.calculateChanges(read.key_set, names.escape(read.parent))
+        except KDBException as error:
+            return isinstance(error.error, AccessDenied)
+        return False
 
     def change(self, read: KeysRead, wanted: Callable[[Contents], Contents]) -> KeysRead:
         """Write what *wanted* makes of the keys; where others changed some, read and ask again.

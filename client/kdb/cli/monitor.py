@@ -23,14 +23,14 @@ __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kdb._watch import BlockingWatch
     from kdb.watching import WatchEvent
 
 ARGUMENTS = "[-j] [-v] [-w] [-n COUNT] [-t SECONDS] [-s REVISION] [NAME]"
 OPTIONS = {
-    "count": ("n:", "end after so many changes", "COUNT"),
+    "count": ("n:", "end with the commit in which so many changes are shown", "COUNT"),
     "since": ("s:", "begin with the changes after this revision", "REVISION"),
     "timeout": ("t:", "end after so long", "SECONDS"),
     "with-values": ("w", "show each key's value, as it is when the change is shown"),
@@ -45,7 +45,8 @@ Every change is shown once, in order. When kdbd or the bus is started anew, it g
 changed meanwhile. If that is more than kdbd remembers, a line beginning with "lost" says so.
 
 It ends by Ctrl-C, when nobody reads its output any more, or as -n and -t say: with both, the exit
-code is 11 if there were fewer changes in that time.
+code is 11 if there were fewer changes in that time. A commit is shown whole, so with -n there may
+be more changes: -s with the last revision that was shown goes on without a loss.
 """
 EXAMPLES = (
     ("kdb monitor user:/sw", "watch one user's keys below sw"),
@@ -86,15 +87,23 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
             warn(f"Watching {name} and all keys below. Ctrl-C ends it.\n")
         shown = 0
         for events in _batches(watch, seconds):
-            some = events if count is None else events[: count - shown]
+            some = events if count is None else _whole_commits(events, count - shown)
             for event in some:
                 _show(lines.line(event))
             shown += len(some)
-            if shown == count:
+            if count is not None and shown >= count:
                 return OK
     if count is None:
         return OK
     raise Failure(NOT_FOUND, f"Only {shown} of {count} changes came in time\n")
+
+
+def _whole_commits(events: Sequence[WatchEvent], count: int) -> Sequence[WatchEvent]:
+    """Return the first so many changes, and what else was in the last one's commit."""
+    if not 0 < count < len(events):
+        return events[:count]
+    last = events[count - 1].revision
+    return [*events[:count], *(each for each in events[count:] if each.revision == last)]
 
 
 def _show(text: str) -> None:

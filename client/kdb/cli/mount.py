@@ -29,6 +29,9 @@ Puts the file PATH, in the dump format, in charge of the keys at and below MOUNT
 that is not absolute is below the namespace's directory. Without arguments, lists what is
 mounted.
 
+What is mounted is kept in system:/elektra. A kdbd that may not write /etc/kdb, as an ordinary
+user's, can mount if it is started with --system-dir and a directory of the user's own.
+
 kdbd does itself what the plugins dump, resolver, sync and dbus do, and knows no others. Of
 KEY=VALUE it knows announce=once: one signal for the mountpoint instead of one for each key.
 """

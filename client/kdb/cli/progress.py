@@ -22,14 +22,15 @@ _ERASE: Final = "\r\x1b[K"
 class Progress:
     """Draws how far something is, on standard error where that is a terminal; else nothing.
 
-    A timer draws, so that it goes on while a call waits for kdbd.
+    A timer draws, so that it goes on while a call waits for kdbd. A mark moves through the part
+    that is not done, each time it draws.
     """
 
     def __init__(self, what: str) -> None:
         self._what = what
         self._doing = ""
         self._part = 0.0
-        self._drawn = False
+        self._drawn = 0
 
     def show(self, doing: str, part: float) -> None:
         """Tell what is being done, and which part of everything is done, from 0 to 1."""
@@ -54,10 +55,13 @@ class Progress:
             warn(_ERASE)
 
     def _draw(self, number: int, frame: FrameType | None) -> None:
-        self._drawn = True
         full = round(self._part * _BAR_COLUMNS)
+        rest = _BAR_COLUMNS - full
+        bar = "#" * full + "".join(
+            ">" if self._drawn % rest == each else "-" for each in range(rest)
+        )
+        self._drawn += 1
         seconds = time.monotonic() - self._began_s
-        bar = "#" * full + "-" * (_BAR_COLUMNS - full)
         line = f"{self._what} [{bar}] {self._doing}, {seconds:.0f} s"
         # A line that is wrapped could not be erased.
         warn(_ERASE + line[: shutil.get_terminal_size().columns - 1])

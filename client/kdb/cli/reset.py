@@ -12,6 +12,9 @@ DESCRIPTION = """
 Removes all keys of spec:/, user:/ and system:/, and all mountpoints, in one commit. The files of
 mountpoints are left as they are. The keys of dir:/ belong to directories and stay.
 
+The keys of a namespace that kdbd may only read stay too, and that is told. Where it is system:/,
+so do the mountpoints; what is removed below them is then removed from their files.
+
 It asks first. Without a terminal to ask on it does nothing, unless -f is given. kdb stash does
 the same, but saves everything before.
 """
@@ -25,11 +28,14 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     from kdb.cli import backups
     from kdb.cli.asking import confirm
     from kdb.cli.key_sets import Database
+    from kdb.model.names import Namespace
 
     with Database() as database:
         read = backups.everything(database)
-        count = len(backups.saved(read.contents))
-        confirm(options, f"remove all keys ({count:,}) and all mountpoints")
-        replaced = database.change(read, backups.directory_keys)
-    say(f"Keys removed: {len(backups.saved(replaced.contents)):,}\n")
+        staying = backups.staying(database, read)
+        count = len(backups.removed(read.contents, staying))
+        mounted = "" if Namespace.SYSTEM in staying else " and all mountpoints"
+        confirm(options, f"remove all keys ({count:,}){mounted}")
+        replaced = database.change(read, lambda contents: backups.within(contents, staying))
+    say(f"Keys removed: {len(backups.removed(replaced.contents, staying)):,}\n")
     return OK

@@ -11,7 +11,8 @@ ARGUMENTS = "[-f] [-j]"
 OPTIONS = {"force": ("f", "do not ask"), **JSON}
 DESCRIPTION = """
 Saves everything as kdb backup does, prints the path of the file, and removes all keys of spec:/,
-user:/ and system:/, and all mountpoints, in one commit. kdb restore brings everything back.
+user:/ and system:/, and all mountpoints, in one commit. kdb restore brings everything back. What
+kdbd may only read stays, as with kdb reset.
 
 Just what was saved is removed: where others change keys meanwhile, nothing is, and these keys are
 named. It asks first; without a terminal to ask on it does nothing, unless -f is given.
@@ -27,20 +28,27 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     from kdb.cli.asking import confirm
     from kdb.cli.key_sets import Database
     from kdb.model.errors import InvalidValue, KDBError
+    from kdb.model.names import Namespace
 
     with Database() as database:
         read = backups.everything(database)
         contents = backups.saved(read.contents)
-        if lost := backups.unrestorable(contents):
+        staying = backups.staying(database, read)
+        removed = backups.removed(contents, staying)
+        if lost := backups.unrestorable(removed):
             reason = "is no UTF-8 and could not be restored; set it anew or make it binary first"
             raise InvalidValue(f"{lost[0]!r} {reason}", module="kdb")
-        confirm(options, f"save all keys ({len(contents):,}), then remove them and all mountpoints")
+        mounted = "" if Namespace.SYSTEM in staying else " and all mountpoints"
+        what = f"save all keys ({len(contents):,}), then remove {len(removed):,} keys{mounted}"
+        confirm(options, what)
         path = backups.stored(contents)
         try:
-            database.write(read, backups.directory_keys(read.contents))
-        except KDBError:
-            # Also where no answer came, though the keys may be gone.
-            warn(f"Everything was saved in {path}\n")
+            database.write(read, backups.within(read.contents, staying))
+        except KDBError as error:
+            if backups.is_refusal(error):
+                path.unlink()
+            else:
+                warn(f"The keys may be gone. Everything was saved in {path}\n")
             raise
     if "j" in options:
         as_json.show({"file": str(path), "keys": len(contents)})
