@@ -9,15 +9,15 @@
 #define BYTES(text) g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, text, strlen (text), 1)
 #define FAIL(error) (g_printerr ("%s\n", (error)->message), exit (1))
 
-static char * colour; /* as it was read last, and at which revision */
+static char * colour; /* as it was read last, after GetAll told this revision of the database */
 static guint64 seen;
 
-static char * look (KdbKDB1 * db, guint64 * revision) {
+static char * look (KdbKDB1 * db, guint64 * revision) { /* what changes between is a conflict, but never missed */
 	g_autoptr (GError) error = NULL;
-	g_autoptr (GVariant) value = NULL;
-	kdb_kdb1_call_get_sync (db, COLOUR, NULL, &value, NULL, revision, NULL, &error);
-	if (error) FAIL (error);
-	return g_strndup (g_variant_get_data (value), g_variant_get_size (value));
+	char * value = NULL;
+	if (revision && !kdb_kdb1_call_get_all_sync (db, COLOUR, "", 1, NULL, NULL, revision, NULL, &error)) FAIL (error);
+	if (!kdb_kdb1_call_get_string_sync (db, COLOUR, &value, NULL, &error)) FAIL (error);
+	return value;
 }
 
 static void on_committed (KdbKDB1 * db, guint64 revision, const char * const * added,

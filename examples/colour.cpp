@@ -21,12 +21,11 @@ int main (int argc, char ** argv) {
 	qDBusRegisterMetaType<QList<KdbEntry>> ();
 
 	OrgLibelektraKDB1Interface db ("org.libelektra.KDB1", "/org/libelektra/KDB1", QDBusConnection::sessionBus ());
-	const auto look = [&db] (qulonglong * revision = nullptr) -> QString {
-		auto reply = db.Get (COLOUR);
+	const auto look = [&db] () -> QString {
+		auto reply = db.GetString (COLOUR);
 		reply.waitForFinished ();
 		if (reply.isError ()) fail (reply.error ());
-		if (revision) *revision = reply.argumentAt<3> ();
-		return reply.argumentAt<1> ();
+		return reply.value ();
 	};
 	const auto show = [&] { out << "now " << look () << Qt::endl; };
 	QObject::connect (&db, &OrgLibelektraKDB1Interface::Committed,
@@ -36,8 +35,8 @@ int main (int argc, char ** argv) {
 	QDBusServiceWatcher watcher (db.service (), db.connection (), QDBusServiceWatcher::WatchForRegistration);
 	QObject::connect (&watcher, &QDBusServiceWatcher::serviceRegistered, show); // no signal told what happened meanwhile
 
-	qulonglong seen; // at which revision the colour was read last
-	QString colour = look (&seen);
+	qulonglong seen = db.revision (); // before the colour: what changes between may be called a conflict
+	QString colour = look ();
 	out << colour << Qt::endl;
 	QSocketNotifier notifier (0, QSocketNotifier::Read);
 	QObject::connect (&notifier, &QSocketNotifier::activated, [&] {
@@ -46,7 +45,8 @@ int main (int argc, char ** argv) {
 		auto reply = db.Apply ({ { COLOUR, line.trimmed (), {} }, { PREVIOUS, colour.toUtf8 (), {} } }, {}, seen, {});
 		reply.waitForFinished ();
 		if (reply.isError () && reply.error ().name () != CONFLICT) fail (reply.error ());
-		colour = look (&seen);
+		seen = db.revision ();
+		colour = look ();
 		if (reply.isError ()) out << "conflict: it is " << colour << " by now; type again to overwrite it" << Qt::endl;
 	});
 	return app.exec ();

@@ -158,13 +158,27 @@ def test_an_example_follows_and_writes(kdbd: DaemonProcess, tmp_path: Path, comm
     assert without.stderr.count("\n") == 1
 
     kdbd.run("kdb", "set", COLOUR, "blue")
+    # Somebody else's, later than the colour and before it is read: no conflict.
+    kdbd.run("kdb", "set", PREVIOUS, "foreign")
     with running(command, folder, kdbd) as example:
         example.lines.wait_for("blue")
+        example.type("brown")
+        example.lines.wait_for("now brown")
+    assert example.lines.since(0) == ["blue", "now brown"]
+    assert kdbd.run("kdb", "get", PREVIOUS).stdout == "blue\n"
+
+    with running(command, folder, kdbd) as example:
+        example.lines.wait_for("brown")
         kdbd.run("kdb", "set", COLOUR, "red")
         example.lines.wait_for("now red")
         example.type("green")
-        example.lines.wait_for("conflict")
+        seen = example.lines.wait_for("conflict")
         assert kdbd.run("kdb", "get", COLOUR).stdout == "red\n"
+        # The other key that it writes counts as well, and once.
+        kdbd.run("kdb", "set", PREVIOUS, "foreign")
+        example.type("green")
+        example.lines.wait_for("conflict", since=seen)
+        assert kdbd.run("kdb", "get", PREVIOUS).stdout == "foreign\n"
         example.type("green")
         example.lines.wait_for("now green")
         assert kdbd.run("kdb", "get", PREVIOUS).stdout == "red\n"
@@ -178,7 +192,7 @@ def test_an_example_follows_and_writes(kdbd: DaemonProcess, tmp_path: Path, comm
         example.lines.wait_for("conflict", since=seen)
     # A new kdbd announces what it found in the file, so that may be told again, and late.
     assert list(dict.fromkeys(example.lines.since(0))) == [
-        "blue",
+        "brown",
         "now red",
         CONFLICT.format("red"),
         "now green",

@@ -53,12 +53,110 @@ def test_a_binary_value_is_copied_as_it_is(kdbd):
     assert run(kdbd, "kdb meta-rm user:/c binary && kdb get user:/c") == (0, "text\n", "")
 
 
-@pytest.mark.parametrize("command", ["cp", "cp -r", "mv", "mv -r"])
-def test_a_value_that_is_no_utf8_is_named_and_what_to_do(kdbd, command):
+def serve(kdbd, keys):
+    """Start kdbd with keys that only a file can hold."""
     kdbd.stop()
     kdbd.user.mkdir(exist_ok=True)
-    (kdbd.user / "default.ecf").write_bytes(b"kdbOpen 2\n$key string 1 1\na\n\xff\n$end\n")
+    (kdbd.user / "default.ecf").write_bytes(b"kdbOpen 2\n" + keys + b"$end\n")
     kdbd.start()
+
+
+LATIN_1_META = b"$key string 3 2\nt/a\n42\n$meta 3 4\ncom\nz\xe4yx\n"
+
+
+def test_a_key_with_metadata_that_are_no_utf8_is_read_and_changed(kdbd):
+    serve(kdbd, LATIN_1_META)
+    run(kdbd, "kdb meta-set spec:/alias override/#0 /t/a")
+    for command, output in {
+        "get user:/t/a": b"42\n",
+        "get /alias": b"42\n",
+        "get -j user:/t/a | grep -c 'z.udce4yx'": b"1\n",
+        "get -v user:/t/a | tail -n 2": b"The resulting value size is 3\n42\n",
+        "meta-get user:/t/a com": b"z\xe4yx\n",
+        "meta-get /t/a com": b"z\xe4yx\n",
+        "meta-ls user:/t/a": b"com\n",
+        "meta-show user:/t/a": b"com: z\xe4yx\n",
+        "meta-show -j user:/t/a": b'{\n  "com": "z\\udce4yx"\n}\n',
+        "set user:/t/a 43": b'Set string to "43"\n',
+        "meta-set user:/t/a type long": b"",
+        "meta-rm user:/t/a type": b"",
+        "export user:/t/a dump": (
+            b"kdbOpen 2\n$key string 0 2\n\n43\n$meta 3 4\ncom\nz\xe4yx\n$end\n"
+        ),
+        "meta-set user:/t/a com zayx": b"",
+        "cp user:/t/a user:/t/b": b"",
+        "meta-get user:/t/b com": b"zayx\n",
+    }.items():
+        done = kdbd.run("sh", "-c", f"kdb {command}", text=False, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, output, b""), command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cp user:/t/a user:/b",
+        "cp -r user:/t user:/b",
+        "mv user:/t/a user:/b",
+        "mv -r user:/t user:/b",
+        "meta-set user:/t/a binary ''",
+    ],
+)
+def test_metadata_that_are_no_utf8_are_named_and_what_to_do(kdbd, command):
+    serve(kdbd, LATIN_1_META)
+    code, output, errors = run(kdbd, f"kdb {command}")
+    assert (code, output) == (5, "")
+    assert errors == (
+        "Sorry, the metadatum com of user:/t/a is no UTF-8, so nothing was changed. Set it anew"
+        " first: kdb meta-set user:/t/a com VALUE\n"
+    )
+    assert run(kdbd, "kdb ls user:/")[1] == "user:/t/a\n"
+    assert run(kdbd, "kdb meta-set user:/t/a com VALUE") == (0, "", "")
+    assert run(kdbd, f"kdb {command}") == (0, "", "")
+
+
+def test_a_copy_does_not_replace_a_key_with_metadata_that_are_no_utf8(kdbd):
+    serve(kdbd, b"$key string 3 1\ns/a\n1\n" + LATIN_1_META)
+    code, _, errors = run(kdbd, "kdb cp -r user:/s user:/t")
+    assert code == 11
+    assert "user:/t/a already exists and has a different value, use -f" in errors
+    assert run(kdbd, "kdb get user:/t/a") == (0, "42\n", "")
+
+
+NO_UTF8 = {
+    b"$key string 4 1\nt/\xe4b\n1\n": (
+        b"Sorry, the name user:/t/\xe4b is no UTF-8, so nothing was changed. Rename the key in its"
+        b" file first, which this tells: kdb file user:/t\n"
+    ),
+    b"$key string 3 1\nt/a\n1\n$meta 4 1\nm\xe4\xdfe\n1\n": (
+        b"Sorry, the metadatum m\xe4\xdfe of user:/t/a is no UTF-8, so nothing was changed. Rename"
+        b" it in its file first, which this tells: kdb file user:/t/a\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["cp -r", "mv -r"])
+@pytest.mark.parametrize("keys", NO_UTF8, ids=["key", "metadatum"])
+def test_a_subtree_with_a_name_that_is_no_utf8_stays_whole(kdbd, command, keys):
+    serve(kdbd, keys + b"$key string 3 1\nt/z\n1\n")
+    done = kdbd.run("sh", "-c", f"kdb {command} user:/t user:/b", text=False, check=False)
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert done.stderr == NO_UTF8[keys]
+    assert run(kdbd, "kdb ls user:/b") == (0, "", "")
+    advised = done.stderr.decode("latin-1").rpartition(": ")[2]
+    assert run(kdbd, advised) == (0, f"{kdbd.user / 'default.ecf'}\n", "")
+
+
+@pytest.mark.parametrize("command", ["cp -r", "mv -r"])
+def test_a_subtree_moves_where_the_working_directory_is_gone(kdbd, command):
+    run(kdbd, "kdb set user:/a/b 1")
+    done = run(kdbd, f"mkdir gone; cd gone; rmdir ../gone; kdb {command} user:/a user:/c")
+    assert done == (0, "", "")
+    assert run(kdbd, "kdb get user:/c/b") == (0, "1\n", "")
+
+
+@pytest.mark.parametrize("command", ["cp", "cp -r", "mv", "mv -r"])
+def test_a_value_that_is_no_utf8_is_named_and_what_to_do(kdbd, command):
+    serve(kdbd, b"$key string 1 1\na\n\xff\n")
     code, output, errors = run(kdbd, f"kdb {command} user:/a user:/b")
     assert (code, output) == (5, "")
     assert errors == (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from kdb.cli.bus import CallError
-from kdb.cli.command import kind_of
+from shlex import quote
 
-__all__ = ["Plan", "apply"]
+from kdb.cli.bus import CallError
+from kdb.cli.command import KDB_ERROR, Failure, kind_of
+from kdb.model.content import is_utf8
+
+__all__ = ["Plan", "apply", "require_utf8"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,3 +41,19 @@ def apply(bus: Bus, plan: Callable[[], Plan]) -> None:
                 raise
         else:
             return
+
+
+def require_utf8(name: str, meta: Mapping[str, str]) -> None:
+    """Refuse to write metadata that came from a file and that D-Bus takes from nobody."""
+    for each, text in meta.items():
+        if is_utf8(each + text):
+            continue
+        if is_utf8(each):
+            advice = f"Set it anew first: kdb meta-set {quote(name)} {quote(each)} VALUE"
+        else:
+            advice = f"Rename it in its file first, which this tells: kdb file {quote(name)}"
+        raise Failure(
+            KDB_ERROR,
+            f"Sorry, the metadatum {each} of {name} is no UTF-8, so nothing was changed."
+            f" {advice}\n",
+        )

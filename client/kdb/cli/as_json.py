@@ -1,7 +1,8 @@
-"""What ``--json`` prints: one JSON document, in UTF-8, with a newline at its end.
+r"""What ``--json`` prints: one JSON document, in UTF-8, with a newline at its end.
 
 A key is an object with ``name``, ``value``, ``meta`` and ``revision``. JSON has no bytes: a binary
-value is ``base64`` in place of ``value``, and so is a string that is not UTF-8.
+value is ``base64`` in place of ``value``, and so is a string that is not UTF-8. Of metadata, bytes
+that are not UTF-8 are written as ``\udcXX``, as in ``kdb.formats.json_text``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from kdb.cli.command import say
+from kdb.cli.command import say_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,8 @@ __all__ = ["key", "show", "value"]
 
 def show(document: Any) -> None:
     """Print a document, indented for a person."""
-    say(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    say_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def key(name: str, value_bytes: bytes, meta: Mapping[str, str], revision: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ binary (cli/meta.json); so it goes again where the value becomes a text.
 
 from __future__ import annotations
 
-from kdb.cli.applying import apply
+from kdb.cli.applying import apply, require_utf8
 from kdb.cli.command import NOT_FOUND, Failure, found_key
 
 __all__ = ["META", "make", "unmake"]
@@ -25,6 +25,7 @@ def _content(bus: Bus, name: str) -> tuple[bytes, dict[str, str]]:
     if key is None:
         raise Failure(NOT_FOUND, "Key not found\n")
     _, value, meta, _ = key
+    require_utf8(name, {each: text for each, text in meta.items() if each != META})
     return value, meta
 
 

@@ -250,7 +250,7 @@ def found_key(bus: Bus, name: str) -> tuple[str, bytes, dict[str, str], int] | N
         kind = kind_of(error)
         if kind == "KeyNotFound":
             return None
-        if kind == "LimitsExceeded":
+        if kind in ("LimitsExceeded", "Semantic"):  # too large, or metadata that are no UTF-8
             from kdb.cli import large
 
             return large.key(name)

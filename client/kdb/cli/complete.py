@@ -21,6 +21,7 @@ above keys, which ends in a slash. The levels below count from the last slash of
 cascading name, one that begins with a slash, goes on in all namespaces.
 
 The completions of bash, zsh and fish ask kdb too, so they know the same names.
+A name that is no UTF-8, which only a file can hold, is not among them.
 """
 EXAMPLES = (
     ("kdb complete user:/sw/ed", "what begins so, at any depth"),

@@ -17,6 +17,8 @@ DESCRIPTION = """
 Prints the names of all keys in which the regular expression REGEX is found, a line each, in key
 order. REGEX is looked for anywhere in the name, as it is written with its namespace.
 
+A name that is no UTF-8, which only a file can hold, is not listed; kdb export prints it.
+
 An expression that is none finds nothing: an error says what is wrong, and the exit code is 0.
 """
 EXAMPLES = (

@@ -1,10 +1,15 @@
-"""Keys too large for one reply of the bus, through the library: there they come in a memfd."""
+"""Keys that no reply of the bus holds, through a handle: there they come in a memfd.
+
+They are too large, or their metadata or names are no UTF-8. Of those that are no UTF-8 GetAll and
+List say nothing, so what must not miss any reads here at once.
+"""
 
 from __future__ import annotations
 
-from kdb import KDB, Key, KeySet
-from kdb.cli.command import KDB_ERROR, Failure
-from kdb.model.exceptions import KDBException
+from kdb.cli.key_sets import Contents, Database
+from kdb.model.content import Content
+from kdb.model.lookup import lookup
+from kdb.model.names import escape, unescape
 
 __all__ = ["key", "keys"]
 
@@ -13,29 +18,23 @@ Found = tuple[str, bytes, dict[str, str], int]
 
 def key(name: str) -> Found | None:
     """Return the key that a name stands for: its name, value, metadata and revision."""
-    found = _key_set(name).lookup(name)
-    return None if found is None else _parts(found)
+    # Where a look-up ends, a specification decides.
+    found = lookup(unescape(name), _read("/" if name.startswith("/") else name).get)
+    return None if found is None else _parts(found.name, found.content)
 
 
-def keys(parent: str, after: str) -> list[Found]:
+def keys(parent: str, after: str = "") -> list[Found]:
     """Return the keys at or below a parent, beyond the name *after*, in key order."""
-    beyond = Key(after) if after else None
-    return [_parts(each) for each in _key_set(parent) if beyond is None or each > beyond]
+    beyond = unescape(after) if after else b""
+    return [_parts(name, content) for name, content in _read(parent).items() if name > beyond]
 
 
-def _key_set(parent: str) -> KeySet:
-    found = KeySet()
-    try:
-        with KDB() as database:
-            database.get(found, parent)
-    except KDBException as error:
-        text = f"Sorry, module {error.module} issued the error {error.number}:\n{error.reason}\n"
-        raise Failure(KDB_ERROR, text) from None
-    return found
+def _read(parent: str) -> Contents:
+    with Database() as database:
+        return database.read(unescape(parent)).contents
 
 
-def _parts(found: Key) -> Found:
-    content = found._content  # noqa: SLF001 - ours
+def _parts(name: bytes, content: Content) -> Found:
     value = content.value
     raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
-    return found.name, raw, dict(content.meta), content.revision
+    return escape(name), raw, dict(content.meta), content.revision

@@ -19,6 +19,8 @@ DESCRIPTION = """
 Prints the names of the key NAME and of all keys below it, a line each, in key order. Of a
 cascading name, one that begins with a slash, the keys of all namespaces, and the defaults that
 specifications make.
+
+A name that is no UTF-8, which only a file can hold, is not listed; kdb export prints it.
 """
 EXAMPLES = (
     ("kdb ls user:/sw", "list one user's keys below sw"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from shlex import quote
 from typing import NamedTuple
 
-from kdb.cli import listing
+from kdb.cli.applying import require_utf8
 from kdb.cli.bus import CallError
 from kdb.cli.command import KDB_ERROR, NOT_FOUND, Failure, found_key, kind_of, wrong_arguments
 from kdb.cli.names import root_free, with_namespace
+from kdb.model.content import is_utf8
 
 __all__ = ["Content", "Renamed", "contents", "renamed", "source_and_destination"]
 
@@ -48,8 +49,10 @@ def renamed(bus: Bus, source: str, destination: str, *, recursive: bool) -> list
             )
         raise Failure(NOT_FOUND, f"No key to copy found below '{source}'\n")
     for name, (value, meta) in found.items():
+        _require_utf8_name(source, name)
+        require_utf8(name, meta)
         if "binary" not in meta:
-            _require_utf8(name, value)
+            _require_utf8_value(name, value)
     above, below = root_free(source), root_free(destination)
     return [
         Renamed(name, destination if name == source else below + name[len(above) :], content)
@@ -60,7 +63,10 @@ def renamed(bus: Bus, source: str, destination: str, *, recursive: bool) -> list
 def contents(bus: Bus, name: str, *, recursive: bool) -> dict[str, Content]:
     """Return the value and metadata of a key, or with *recursive* of it and all below, by name."""
     if recursive:
-        return {found: (value, meta) for found, value, meta, _ in listing.keys(bus, name)}
+        # One key needs no library, whose import takes time; of a subtree none may be missed.
+        from kdb.cli import large
+
+        return {found: (value, meta) for found, value, meta, _ in large.keys(name)}
     try:
         key = found_key(bus, name)
     except CallError as error:
@@ -71,7 +77,17 @@ def contents(bus: Bus, name: str, *, recursive: bool) -> dict[str, Content]:
     return {} if key is None else {key[0]: (key[1], key[2])}
 
 
-def _require_utf8(name: str, value: bytes) -> None:
+def _require_utf8_name(source: str, name: str) -> None:
+    """Refuse a key that came from a file with a name that D-Bus takes from nobody."""
+    if not is_utf8(name):
+        raise Failure(
+            KDB_ERROR,
+            f"Sorry, the name {name} is no UTF-8, so nothing was changed. Rename the key in its"
+            f" file first, which this tells: kdb file {quote(source)}\n",
+        )
+
+
+def _require_utf8_value(name: str, value: bytes) -> None:
     """Refuse a string that came from a file and that D-Bus takes from nobody."""
     try:
         value.decode()
