@@ -291,7 +291,9 @@ class Key:
     def delMeta(self, name: str | Key) -> None:
         """Remove a metadata key, if there is one. Raises as `setMeta`."""
         metadata = dict(self._content.meta)
-        metadata.pop(_find_meta(metadata, name) or "", None)
+        found = _find_meta(metadata, name)
+        if found is not None:
+            del metadata[found]
         self._set_metadata(metadata)
 
     def copyMeta(self, other: Key, name: str | Key) -> None:
@@ -451,8 +453,6 @@ class Key:
             self._content = content.make(value, metadata)
         except (InvalidValue, ValueTooLarge) as error:
             raise KeyInvalidValue(error.reason) from error
-        except InvalidName as error:
-            raise KeyInvalidName(error.reason) from error
 
 
 def unescape(name: str) -> bytes:

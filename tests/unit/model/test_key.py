@@ -323,6 +323,10 @@ def test_a_metadata_name_may_be_empty():
     key.setMeta("", "1")
     assert metadata(key) == {"meta:/": "1"}
     assert key.getMeta("meta:/").value == "1"
+    key.delMeta("nothing")
+    assert key.hasMeta("")
+    key.delMeta("")
+    assert metadata(key) == {}
 
 
 def test_metadata_in_the_constructor_are_checked():
