@@ -10,8 +10,6 @@ import os
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
-from types import TracebackType
-from typing import Self
 
 __all__ = ["MAX_WAITING_BYTES", "LineWriter"]
 
@@ -30,17 +28,6 @@ class LineWriter:
         self._taken_bytes = self._done_bytes = self._dropped = 0
         self._thread = Thread(target=self._work, name=f"kdbd-lines-{descriptor}", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def isatty(self) -> bool:
         """Tell whether a person reads this."""
@@ -67,20 +54,15 @@ class LineWriter:
         self._thread.join(_CLOSE_S)
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            lines, last = [first], False
+        taken: list[bytes | None] = [b""]
+        while taken[-1] is not None:
+            taken = [self._queue.get()]
             with suppress(Empty):
-                while not last:
-                    following = self._queue.get_nowait()
-                    if following is None:
-                        last = True
-                    else:
-                        lines.append(following)
-            data = b"".join(lines)
+                while taken[-1] is not None:
+                    taken.append(self._queue.get_nowait())
+            data = b"".join(lines for lines in taken if lines is not None)
             self._write(data)
             self._done_bytes += len(data)
-            if last:
-                return
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import closing
 
 from kdb.model.errors import KDBError
 from kdbd.app import App
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop; answer the exit code."""
     configuration = parse(sys.argv[1:] if arguments is None else arguments)
     refusals: list[BaseException] = []
-    with LineWriter(2) as errors, LineWriter(1) as output:
+    with closing(LineWriter(2)) as errors, closing(LineWriter(1)) as output:
         log = open_log(configuration.log_format, configuration.log_level, errors)
 
         async def serve() -> None:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import pty
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from select import select
 
 from kdbd.lines import MAX_WAITING_BYTES, LineWriter
@@ -21,7 +21,7 @@ def pipe():
 
 def test_lines_leave_in_their_order_and_are_all_there_once_closed():
     with pipe() as (reading, writing):
-        with LineWriter(writing) as lines:
+        with closing(LineWriter(writing)) as lines:
             for number in range(1_000):
                 lines.write(f"{number} ü\n")
                 lines.flush()
@@ -31,7 +31,7 @@ def test_lines_leave_in_their_order_and_are_all_there_once_closed():
 
 def test_what_is_no_utf8_is_written_with_a_mark():
     with pipe() as (reading, writing):
-        with LineWriter(writing) as lines:
+        with closing(LineWriter(writing)) as lines:
             lines.write("a\udcffb\n")
         assert os.read(reading, 100) == b"a?b\n"
 
@@ -59,14 +59,18 @@ def test_who_stops_reading_stops_nobody_and_is_told_what_was_dropped():
 def test_a_reader_that_is_gone_is_no_failure():
     reading, writing = os.pipe()
     os.close(reading)
-    with LineWriter(writing) as lines:
+    with closing(LineWriter(writing)) as lines:
         lines.write("for nobody\n")
     os.close(writing)
 
 
 def test_a_terminal_is_recognised():
     screen, terminal = pty.openpty()
-    with pipe() as (_, writing), LineWriter(writing) as plain, LineWriter(terminal) as shown:
+    with (
+        pipe() as (_, writing),
+        closing(LineWriter(writing)) as plain,
+        closing(LineWriter(terminal)) as shown,
+    ):
         assert not plain.isatty()
         assert shown.isatty()
     os.close(screen)

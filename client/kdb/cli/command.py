@@ -24,6 +24,7 @@ __all__ = [
     "canonical",
     "checked",
     "end_of_line",
+    "existing_key",
     "found_key",
     "invalid_name",
     "kind_of",
@@ -38,6 +39,7 @@ __all__ = [
     "unknown_command",
     "unserved",
     "warn",
+    "writable_name",
     "wrong_arguments",
 ]
 
@@ -256,6 +258,29 @@ def found_key(bus: Bus, name: str) -> tuple[str, bytes, dict[str, str], int] | N
             return large.key(name)
         raise
     return found, value, meta, revision
+
+
+def existing_key(bus: Bus, name: str) -> tuple[str, bytes, dict[str, str], int] | None:
+    """As :func:`found_key`; a namespace that holds nothing says so when it is written to."""
+    try:
+        return found_key(bus, name)
+    except CallError as error:
+        if kind_of(error) != "Interface":
+            raise
+        return None
+
+
+def writable_name(bus: Bus, name: str) -> str | None:
+    """Return the key that *name* stands for, or None where it is to be made.
+
+    Raises Failure for a cascading name that stands for none.
+    """
+    key = existing_key(bus, name)
+    found = None if key is None else key[0]
+    if name.startswith("/") and (found is None or found.startswith("default:")):
+        text = "Aborting: A cascading write to a non-existent key is ambiguous.\n"
+        raise Failure(CASCADING_WRITE, text)
+    return found
 
 
 def kind_of(error: CallError) -> str:

@@ -29,7 +29,6 @@ _VALUES = {
     "FORMAT": ("dump", "json"),
     "PLUGIN": ("dbus", "dump", "resolver", "sync"),
     "RESOLVER": ("resolver",),
-    "STRATEGY": ("cut", "import", "ours", "preserve", "theirs"),
     "WHEN": ("always", "auto", "never"),
 }
 _KEYS = ("BEGUN", "DESTINATION", "MOUNTPOINT", "NAME", "SOURCE")
@@ -154,6 +153,10 @@ def _values(expected: str, others: Sequence[str], current: str) -> list[Candidat
         found = [Candidate(name, what) for name, (_, what) in COMMANDS.items()]
     elif expected == "META":
         found = _metadata(others)
+    elif expected == "STRATEGY":
+        from kdb.cli.import_ import STRATEGIES
+
+        found = [Candidate(strategy) for strategy in STRATEGIES]
     elif expected in _KEYS:
         found = _keys(current)
         if expected == "MOUNTPOINT":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdb.cli.command import OK, parent_key, tell, wrong_arguments
 
-__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run", "wanted"]
+__all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "STRATEGIES", "run", "wanted"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ EXAMPLES = (
     ("kdb import -s import user:/sw json more.json", "add the keys of a JSON file"),
 )
 
-_STRATEGIES = ("cut", "import", "ours", "preserve", "theirs")
+STRATEGIES = ("cut", "import", "ours", "preserve", "theirs")
 
 
 def run(options: dict[str, str], arguments: list[str]) -> int:
@@ -43,8 +43,8 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     if not 1 <= len(arguments) <= 3:
         raise wrong_arguments("need 1 to 3 arguments")
     strategy = options.get("s", "cut")
-    if strategy not in _STRATEGIES:
-        raise wrong_arguments(f"the strategies are {', '.join(_STRATEGIES)}, not {strategy!r}")
+    if strategy not in STRATEGIES:
+        raise wrong_arguments(f"the strategies are {', '.join(STRATEGIES)}, not {strategy!r}")
     from kdb.cli import files, storage_formats
     from kdb.cli.key_sets import Database
     from kdb.cli.progress import Progress

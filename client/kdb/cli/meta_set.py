@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from kdb.cli import binary
-from kdb.cli.bus import CallError
 from kdb.cli.command import (
-    CASCADING_WRITE,
     INVALID_NAME,
     OK,
     Failure,
     bus_for,
     canonical,
     checked,
-    found_key,
-    kind_of,
     say,
     show_commands,
     tell,
+    writable_name,
     wrong_arguments,
 )
 from kdb.cli.meta_rm import remove
 from kdb.cli.names import meta_name
 
 __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kdb.cli.bus import Bus
 
 ARGUMENTS = "[-q] [-v] NAME META [VALUE]"
 OPTIONS = {
@@ -61,7 +54,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     if value is not None and meta in _TIMES:
         value = _seconds(meta, value)
     bus = bus_for(name)
-    target = _target(bus, name)
+    target = writable_name(bus, name)
     if value is None:
         remove(bus, target or canonical(name), meta)
         if "q" not in options:
@@ -75,22 +68,6 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
     if name.startswith("/") and "q" not in options:
         say(f"Using name {target}\n")
     return OK
-
-
-def _target(bus: Bus, name: str) -> str | None:
-    """Return the key that a name stands for; refuse a cascading one that finds none to write."""
-    try:
-        key = found_key(bus, name)
-    except CallError as error:
-        # A namespace that holds nothing says so when it is written to.
-        if kind_of(error) != "Interface":
-            raise
-        key = None
-    found = None if key is None else key[0]
-    if name.startswith("/") and (found is None or found.startswith("default:")):
-        text = "Aborting: A cascading write to a non-existent key is ambiguous.\n"
-        raise Failure(CASCADING_WRITE, text)
-    return found
 
 
 def _seconds(meta: str, value: str) -> str:

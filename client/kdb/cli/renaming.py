@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kdb.cli.applying import require_utf8
 from kdb.cli.bus import CallError
-from kdb.cli.command import KDB_ERROR, NOT_FOUND, Failure, found_key, kind_of, wrong_arguments
+from kdb.cli.command import KDB_ERROR, NOT_FOUND, Failure, existing_key, kind_of, wrong_arguments
 from kdb.cli.names import root_free, with_namespace
 from kdb.model.content import is_utf8
 
@@ -67,13 +67,7 @@ def contents(bus: Bus, name: str, *, recursive: bool) -> dict[str, Content]:
         from kdb.cli import large
 
         return {found: (value, meta) for found, value, meta, _ in large.keys(name)}
-    try:
-        key = found_key(bus, name)
-    except CallError as error:
-        # A namespace that holds nothing says so when it is listed or written to.
-        if kind_of(error) != "Interface":
-            raise
-        key = None
+    key = existing_key(bus, name)
     return {} if key is None else {key[0]: (key[1], key[2])}
 
 

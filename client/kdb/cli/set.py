@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from kdb.cli.bus import CallError
 from kdb.cli.command import (
-    CASCADING_WRITE,
     OK,
-    Failure,
     bus_for,
     canonical,
     checked,
-    found_key,
     kind_of,
     say,
     warn,
+    writable_name,
     wrong_arguments,
 )
 
 __all__ = ["ARGUMENTS", "DESCRIPTION", "EXAMPLES", "OPTIONS", "run"]
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kdb.cli.bus import Bus
 
 ARGUMENTS = "[-q] NAME VALUE"
 # Nothing asks before it writes, so there is nothing to force.
@@ -53,10 +47,7 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
         raise wrong_arguments("2 arguments needed")
     name, value = checked(arguments[0]), arguments[1]
     bus = bus_for(name)
-    target = _existing(bus, name)
-    if name.startswith("/") and (target is None or target.startswith("default:")):
-        text = "Aborting: A cascading write to a non-existent key is ambiguous.\n"
-        raise Failure(CASCADING_WRITE, text)
+    target = writable_name(bus, name)
     try:
         bus.call("SetString", "ss", target or name, value)
     except CallError as error:
@@ -69,18 +60,6 @@ def run(options: dict[str, str], arguments: list[str]) -> int:
         if name.startswith("/"):
             say(f"Using name {target}\n")
     return OK
-
-
-def _existing(bus: Bus, name: str) -> str | None:
-    """Return the name of the key that *name* stands for, or None where there is none."""
-    try:
-        found = found_key(bus, name)
-    except CallError as error:
-        # A namespace that holds nothing says so when it is written to.
-        if kind_of(error) == "Interface":
-            return None
-        raise
-    return None if found is None else found[0]
 
 
 def _tolerate(error: CallError, name: str) -> None:

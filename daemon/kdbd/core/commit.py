@@ -58,8 +58,7 @@ class KeyChange(NamedTuple):
             self.backend.tree[self.name] = self.new
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asked: unique bus name, user, process and program; empty and -1 where nobody did."""
 
     sender: str = ""
