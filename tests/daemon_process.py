@@ -29,7 +29,8 @@ class DaemonProcess:
 
     ``directory`` holds ``home`` (with ``.config``, the user's store), ``system``, ``spec``,
     ``state`` and ``work``, the directory that commands are run in. ``command`` replaces
-    ``python -m kdbd``, so that a test may start one with ports of its own.
+    ``python -m kdbd``, so that a test may start one with ports of its own. ``environment`` is what
+    its environment has besides, ``clients`` what that of its clients has.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class DaemonProcess:
         *,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        clients: Mapping[str, str] | None = None,
         command: Sequence[str] = (sys.executable, "-m", "kdbd"),
     ) -> None:
         self.bus = bus
@@ -54,6 +56,7 @@ class DaemonProcess:
         self.options = list(options)
         self.command = list(command)
         self.environment = dict(environment or {})
+        self.clients = dict(clients or {})
         self.process: subprocess.Popen[bytes] | None = None
         self.events: list[dict[str, Any]] = []
         self.output = ""
@@ -68,6 +71,7 @@ class DaemonProcess:
             "DBUS_SESSION_BUS_ADDRESS": self.bus.address,
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.user),
+            **self.clients,
         }
 
     @property

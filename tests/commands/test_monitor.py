@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from command_lines import set_meta
 from daemon_process import DaemonProcess
+from restarting import kill_both, kill_daemon, restart_bus
 from transcripts import run
 
 from private_bus import PrivateBus
@@ -240,24 +241,6 @@ def test_more_than_kdbd_remembers_is_told_as_lost(kdbd: DaemonProcess) -> None:
     found = json.loads(output)
     del found["time"]
     assert (code, found) == (0, {"revision": 1, "change": "lost", "name": "user:/"})
-
-
-def kill_daemon(kdbd: DaemonProcess, bus: PrivateBus) -> None:
-    kdbd.kill()
-    kdbd.start()
-
-
-def restart_bus(kdbd: DaemonProcess, bus: PrivateBus) -> None:
-    connected = sum(each.get("event") == "bus.connected" for each in kdbd.events)
-    bus.restart()
-    kdbd.wait_for_event("bus.connected", connected + 1)
-
-
-def kill_both(kdbd: DaemonProcess, bus: PrivateBus) -> None:
-    bus.kill()
-    kdbd.kill()
-    bus.start()
-    kdbd.start()
 
 
 @pytest.mark.parametrize("options", [("-w",), ("--json", "-w")])

@@ -9,6 +9,9 @@ import pexpect
 import pytest
 from transcripts import KDB, run
 
+# test_transcripts measures these commands.
+IS_MEASURED = False
+
 
 def test_what_is_found_is_json_where_asked(kdbd):
     run(kdbd, "kdb set 'user:/a \"b\"' 1; kdb set user:/c 1")

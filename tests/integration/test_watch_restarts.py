@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from daemon_process import DaemonProcess
+from restarting import kill_both, kill_daemon, restart_bus
 
 from private_bus import PrivateBus
 
@@ -36,24 +37,6 @@ def client(kdbd: DaemonProcess, script: str, *arguments: str) -> Iterator[subpro
     finally:
         process.kill()
         process.communicate()
-
-
-def kill_daemon(kdbd: DaemonProcess, bus: PrivateBus) -> None:
-    kdbd.kill()
-    kdbd.start()
-
-
-def restart_bus(kdbd: DaemonProcess, bus: PrivateBus) -> None:
-    connected = sum(each.get("event") == "bus.connected" for each in kdbd.events)
-    bus.restart()
-    kdbd.wait_for_event("bus.connected", connected + 1)
-
-
-def kill_both(kdbd: DaemonProcess, bus: PrivateBus) -> None:
-    bus.kill()
-    kdbd.kill()
-    bus.start()
-    kdbd.start()
 
 
 ENDS: tuple[Callable[[DaemonProcess, PrivateBus], None], ...] = (
